@@ -5753,9 +5753,9 @@ def read_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] |
     return answer
 
 
-def read_asks(profile: Profile) -> list[dict[str, JSON]]:
-    """Return every ask that is open or whose answer is unread, in order."""
-    asks = [read_ask(profile, number) for number in ask_numbers(profile, "asks")]
+def read_asks(profile: Profile, after: int = 0) -> list[dict[str, JSON]]:
+    """Return every ask that is open or whose answer is unread, in order: those with a number above `after`."""
+    asks = [read_ask(profile, number) for number in ask_numbers(profile, "asks") if number > after]
     # the asker may have archived one while it was read: that is neither damaged nor open again
     return [ask for ask in asks if os.path.lexists(profile.path("asks", f"{ask['n']}.json"))]
 
@@ -8930,12 +8930,13 @@ def reap_claims(profile: Profile, now: float) -> None:
         profile.warn(f"claims: {error}: no claim is released")
 
 
-def current_asks(profile: Profile) -> list[dict[str, JSON]]:
-    """Return every ask as it stands now, here and elsewhere: one whose session has ended, or began anew, is stranded.
+def current_asks(profile: Profile, after: int = 0) -> list[dict[str, JSON]]:
+    """Return every ask above the number `after` as it stands now, here and elsewhere.
 
-    `waits` tells that whoever asked lives and is to have the answer; else the decider is.
+    An ask whose session has ended, or was born again, is stranded. `waits` tells that whoever asked lives and is to
+    have the answer; else the decider is.
     """
-    asks = read_asks(profile)
+    asks = read_asks(profile, after)
     for ask in asks:
         holder = read_session(profile, ask["session"]) if valid_id(str(ask["session"] or "")) else None
         waits = bool(holder and holder.alive and ask.get("generation") in (None, holder.generation))
@@ -11550,6 +11551,15 @@ class Visit:
         """Act on signals."""
         raise NotImplementedError
 
+    def read_keys(self, size: int) -> bytes:
+        """Return what was typed; b"" where the terminal has gone, or is another's, which ends the visit."""
+        try:
+            keys = os.read(0, size)
+        except OSError:
+            keys = b""
+        self.why = self.why if keys else "signal"
+        return keys
+
     def borrow(self, *signals: int) -> None:
         """Note how the terminal is, and hear keys and these signals."""
         import termios
@@ -12034,12 +12044,8 @@ class Attached(Visit):
 
     def keys_came(self) -> None:
         """Send what was typed."""
-        try:
-            keys = os.read(0, 64 * KIB)
-        except OSError:
-            keys = b""
-        if not keys:  # the terminal has gone
-            self.why = "signal"
+        keys = self.read_keys(64 * KIB)
+        if not keys:
             return
         if b"\x1b" in keys:
             self.detach.extended = self.output.extended
@@ -19919,6 +19925,7 @@ class Risen:
 
     def __init__(self, profile: Profile) -> None:
         self.profile, self.bell, self.since = profile, Bell(profile), int(time.time())
+        self.last = max(ask_numbers(profile, "asks"), default=0)  # the asks up to this one were there before
         self.told: set[tuple[JSON, ...]] = set()
         self.quiet = 0.0  # when the quiet hours end in which the bell rang
         self.form = str(profile.setting("notify_osc"))
@@ -19932,7 +19939,8 @@ class Risen:
         if self.quiet:
             return b""
         out = b""
-        for ask in asks_and_flags(self.profile, all_sessions(self.profile)):
+        asks = current_asks(self.profile, self.last)
+        for ask in asks_and_flags(self.profile, all_sessions(self.profile), asks):
             key = (ask["n"], ask["session"], ask["at"])
             if ask["state"] != "answered" and key not in self.told and parse_utc(ask["at"] or "") >= self.since:
                 self.told.add(key)
@@ -20361,8 +20369,9 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
 
 
 def oldest_ask(status: Mapping[str, JSON]) -> float | None:
-    """Return when the oldest ask or flag came that waits, None where none does (pure)."""
-    return min(filter(None, (stored_moment(ask["at"]) for ask in status["open_asks"])), default=None)
+    """Return when the oldest ask came that waits, None where none does (pure); a flag is no ask."""
+    asks = (ask for ask in status["open_asks"] if ask["kind"] != "flag")
+    return min(filter(None, (stored_moment(ask["at"]) for ask in asks)), default=None)
 
 
 def lease_object(lease: Lease) -> dict[str, JSON]:
@@ -20403,7 +20412,7 @@ def where_cells(rows: Iterable[Mapping[str, JSON]], cell: str) -> list[str]:
     return [cell] if any(row["where"] for row in rows) else []
 
 
-def where_told(row: Mapping[str, JSON], now: float, paint_word: Paint) -> str:
+def where_told(row: Mapping[str, JSON], now: float, paint_word: Callable[[str, str], str]) -> str:
     """Say on which machine a session is, and for how long that has not answered."""
     since = row["unreachable_since"]
     gone = paint_word("bad", f" silent {duration_text(now - parse_utc(since))}") if since else ""
@@ -28492,7 +28501,7 @@ def check_metrics(level: int, status: Mapping[str, JSON], data_dir: str) -> str:
         rows += [
             ("last_beat_timestamp_seconds", "When the last beat ended.", last and parse_utc(last["at"])),
             ("asks", "Questions and proposals that wait for the person.", status["asks"]),
-            ("oldest_ask_timestamp_seconds", "When the oldest ask or flag came that waits.", oldest_ask(status)),
+            ("oldest_ask_timestamp_seconds", "When the oldest ask came that waits.", oldest_ask(status)),
             ("flags", "Flags of sessions that are up.", status["flags"]),
             ("failures", "Decisions that failed, in a row.", status["backoff"]["fails"]),
             ("workers", "Workers that live.", sum(one["alive"] for one in status["workers"])),
@@ -28544,20 +28553,30 @@ def cmd_check(profile: Profile, args: Args) -> Result:
 # ======================================================================================================================
 # 103. Board (pure)
 # ======================================================================================================================
-# What `looop top` shows. A board is what was read of the loop, as rows of four panels; a look is where the person is in
-# it, and what is in front of it. `drawn_board` draws both on a Screen of any size, which the terminal is made equal to:
+# What `looop top` shows. A board is what was read of the loop, as rows of four panels; a view is where the person is in
+# it. `drawn_board` lays both out as lines, on a Screen of the terminal's size:
 #
 #     header, notes        how the loop is
 #     NEEDS YOU            asks and flags, across the whole width
-#     WORKERS │            the screen of the session that is chosen, or the text of what else is
+#     WORKERS │            the pane: the screen of the chosen session, or the text of the chosen row
 #     GOALS   │
 #     BEATS   │
 #     command, keys        what was run last, and what came of it; what can be pressed
+#
+# The pane alone, or a text to read, takes the place of all panels.
 
 PANELS = ("needs", "workers", "goals", "beats")
 _WEIGHTS = {"needs": 4, "workers": 5, "goals": 2, "beats": 2}  # of a panel, where there is too little room for all
-PANE_COLUMNS = 72  # columns from which on there is room for a screen beside the panels
+_EMPTY = {
+    "needs": "nothing: the loop goes on by itself",
+    "workers": "none: looop start-session ID PROMPT",
+    "goals": "none: looop goal add ID TEXT",
+    "beats": "none yet: t runs one",
+}
+PANE_COLUMNS = 72  # columns from which on there is room for a pane beside the panels
+TEXT_COLUMNS = 110  # of a text to read, at most
 _CHOSEN: StyleKey = (231, 24, 0, 0, "")  # the row that keys act on
+_CHOSEN_PEN = f"\x1b[0;{sgr_parameters(_CHOSEN).removeprefix('0;')}m"
 
 TOP_KEYS = (  # key, its word in the last line, what it runs, what that does
     ("a", "approve", "approve N DIGEST", "show a proposal to the byte; y does it"),
@@ -28595,19 +28614,19 @@ class Board(Record):
     head: tuple[str, ...]  # what the first line says, the most important first
     notes: tuple[str, ...]  # what else needs the person
     panels: Mapping[str, Sequence[Entry]]
-    titles: Mapping[str, tuple[str, ...]]  # what stands over the columns of each panel
+    titles: Mapping[str, tuple[str, ...]]  # what stands over each column of a panel, its name first
 
 
 class Dialog(Record):
-    """What is in front of a board: a text to read, a line to type, or both; it may ask for a y."""
+    """What the person is asked for or reads: a line to type, a text, a y."""
 
     title: str
     text: str = ""
     prompt: str = ""  # what stands before the line that is typed; "": there is none
     typed: str = ""
-    wants: str = ""  # what y does; "": it does nothing
+    wants: str = ""  # what y does; "": it does nothing. Its text is folded at the edge, else between words
     top: int = 0  # the first line of the text that is shown
-    exact: bool = False  # whether the text is folded at the edge alone
+    finds: bool = False  # whether the line that is typed chooses the rows already
 
 
 class View(Record):
@@ -28620,92 +28639,56 @@ class View(Record):
     dialog: Dialog | None = None
     command: str = ""  # what was run last
     result: str = ""  # and what came of it
-    title: str = ""  # of the pane
-    pane: Sequence[Packed] = ()
     read_only: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """Return the text that rows must have to be shown, maybe while it is typed."""
+        return self.dialog.typed if self.dialog and self.dialog.finds else self.find
 
     def items(self, board: Board, panel: str) -> Sequence[Entry]:
         """Return the rows of a panel that are shown."""
-        items, find = board.panels[panel], self.find.casefold()
-        if not find:
-            return items
-        return [item for item in items if find in " ".join([item.key, *item.cells]).casefold()]
+        items, find = board.panels[panel], self.wanted.casefold()
+        return [item for item in items if find in " ".join([item.key, *item.cells]).casefold()] if find else items
 
     def place(self, board: Board, panel: str) -> int:
         """Return the row of a panel that is chosen; -1 in an empty one."""
-        items, (key, at) = self.items(board, panel), self.chosen.get(panel, ("", 0))
-        found = next((place for place, item in enumerate(items) if item.key == key), at)
-        return min(found, len(items) - 1)
+        items, (key, before) = self.items(board, panel), self.chosen.get(panel, ("", 0))
+        return min(next((at for at, item in enumerate(items) if item.key == key), before), len(items) - 1)
 
     def item(self, board: Board) -> Entry | None:
         """Return the row that keys act on."""
         items, place = self.items(board, self.panel), self.place(board, self.panel)
         return items[place] if items else None
 
-    def moved(self, board: Board, to: int) -> View:
-        """Choose another row of the panel, the nearest that there is."""
+    def moved(self, board: Board, place: int) -> View:
+        """Choose another row of the panel, where it has one."""
         items = self.items(board, self.panel)
-        place = max(0, min(to, len(items) - 1))
         return self.replace(chosen={**self.chosen, self.panel: (items[place].key, place)}) if items else self
 
 
-class Places(Record):
-    """Where things are on a terminal of some size: each panel as (first row, columns, rows below its title)."""
+def tint(colour: str, text: str) -> str:
+    """Colour a text; where there are to be no colours, `shown_rows` drops them."""
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if text else ""
 
-    panels: Mapping[str, tuple[int, int, int]]
-    pane: tuple[int, int, int, int] | None  # row, column, columns, rows
-    notes: int  # rows
+
+if TYPE_CHECKING:
+    Pane = Callable[[int, int], tuple[str, Sequence[Packed]]]  # of so many columns and rows: its title, and its lines
+
+
+def step_to(key: str, place: int, page: int, last: int) -> int | None:
+    """Return the row or line that a key leads to from another one; None for a key that does not move."""
+    by = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": page, "C-d": page, "pgup": -page, "C-u": -page}
+    ends = {"g": 0, "home": 0, "G": last, "end": last}
+    return max(0, min(ends.get(key, place + by.get(key, 0)), last)) if key in by or key in ends else None
 
 
 def shares(wants: Mapping[str, int], weights: Mapping[str, float], room: int) -> dict[str, int]:
     """Share rows among panels: each gets what it wants, or as much as its weight says where there are too few."""
     got = dict.fromkeys(wants, 0)
-    for _ in range(room):
-        open_ones = [name for name in wants if got[name] < wants[name]]
-        if not open_ones:
-            break
-        got[min(open_ones, key=lambda name: (got[name] + 1) / weights[name])] += 1
+    for _ in range(min(room, sum(wants.values()))):
+        got[min((name for name in wants if got[name] < wants[name]), key=lambda at: (got[at] + 1) / weights[at])] += 1
     return got
-
-
-def places_of(board: Board, view: View, size: tuple[int, int]) -> Places:
-    """Lay a board out."""
-    cols, rows = size
-    body = max(0, rows - 3)
-    notes = min(len(board.notes), 1 + (rows >= 30) + (rows >= 45), max(0, body - 8))
-    if view.zoom:
-        return Places({}, (1, 0, cols, body), 0)
-    first, body = 1 + notes, body - notes
-    wants = {name: max(1, len(view.items(board, name))) for name in PANELS}
-    titled = [name for name in PANELS if name == view.panel or rows >= 12 or name in ("needs", "workers")][:body]
-    weights = {name: weight + 4 * (name == view.panel) for name, weight in _WEIGHTS.items()}
-    got = shares({name: wants[name] for name in titled}, weights, body - len(titled))
-    beside = cols >= PANE_COLUMNS and len(titled) == len(PANELS)
-    left = max(46, min(int(cols * 0.42), max(cols - 122, 60))) if beside else cols
-    panels, row, gap = {}, first, body - len(titled) - sum(got.values()) >= 2 * len(PANELS)
-    for name in titled:
-        panels[name] = (row, cols if name == "needs" else left, got[name])
-        row += 1 + got[name] + gap
-    start = panels["workers"][0] if beside else 0
-    pane = (start, left + 1, cols - left - 1, first + body - start) if beside else None
-    return Places(panels, pane, notes)
-
-
-def in_columns(rows: Sequence[Sequence[str]], width: int, flexible: int) -> list[str]:
-    """Lay rows out in columns; one takes the room that the others leave, which have a third of it each at most."""
-    count = max(map(len, rows), default=0)
-    widths = [max(min(visible_width(row[at]), width // 3) for row in rows) for at in range(count)]
-    widths = [*widths, 0][:count]
-    if not count:
-        return []
-    gaps = sum(size > 0 for at, size in enumerate(widths) if at != flexible)
-    widths[flexible] = max(1, width - sum(widths[:flexible] + widths[flexible + 1 :]) - gaps)
-    lines = []
-    for row in rows:
-        cells = [clipped(cell, size) for cell, size in zip(row, widths)]
-        cells = [cell + " " * (size - visible_width(cell)) for cell, size in zip(cells, widths) if size]
-        lines.append(clipped(" ".join(cells), width))
-    return lines
 
 
 def folded_lines(text: str, width: int, exact: bool = False) -> list[Packed]:
@@ -28716,170 +28699,124 @@ def folded_lines(text: str, width: int, exact: bool = False) -> list[Packed]:
     return [*page.history, Packed(page.lines[0])]
 
 
-class Sheet:
-    """A screen to draw a board on."""
-
-    def __init__(self, cols: int, rows: int, paint_word: Paint) -> None:
-        self.screen, self.paint = Screen(cols, rows, 0), paint_word
-
-    def text(self, row: int, col: int, text: str, width: int) -> None:
-        """Write a line; it is cut where there is no room."""
-        if 0 <= row < self.screen.rows and width > 0:
-            self.screen.feed(f"{placed(row, col)}{clipped(text, width)}\x1b[m".encode("utf-8", "replace"))
-
-    def cells(self, row: int, col: int, line: Packed, width: int) -> None:
-        """Copy cells of another screen."""
-        if 0 <= row < self.screen.rows and width > 0:
-            theirs, ours = line.line(width, self.screen.plain), self.screen.lines[row]
-            ours.chars[col : col + width], ours.styles[col : col + width] = theirs.chars, theirs.styles
-
-    def mark(self, row: int, width: int) -> None:
-        """Show that a row is chosen."""
-        if 0 <= row < self.screen.rows:
-            line = self.screen.lines[row]
-            line.styles[:width] = [
-                self.screen.style((*_CHOSEN[:2], style.key[2] & ~FAINT, *style.key[3:]))
-                for style in line.styles[:width]
-            ]
-
-
-_FLEXIBLE = {"needs": 2, "workers": 7, "goals": 4, "beats": 2}  # the column of a panel that takes what room is left
-_NOTHING = {
-    "needs": "nothing: the loop goes on by itself",
-    "workers": "none: looop start-session ID PROMPT",
-    "goals": "none: looop goal add ID TEXT",
-    "beats": "none yet: t runs one",
-}
-_NARROW = 64  # columns of a panel below which its workers have no remark
-
-
-def drawn_board(board: Board, view: View, size: tuple[int, int], paint_word: Paint) -> Screen:
-    """Draw a board on a screen of some size."""
-    cols, rows = size
-    sheet, places, head = Sheet(cols, rows, paint_word), places_of(board, view, size), list(board.head)
-    while len(head) > 1 and visible_width(" · ".join(head)) > cols - 2:
-        head.pop()
-    sheet.text(0, 1, paint_word("dim", " · ").join(head), cols - 1)
-    for row, note in enumerate(board.notes[: places.notes]):
-        sheet.text(1 + row, 1, f"{paint_word('bad', '!')} {note}", cols - 1)
-    for name, box in places.panels.items():
-        draw_panel(sheet, board, view, name, box)
-    if places.pane:
-        draw_pane(sheet, view, places.pane)
-    draw_footer(sheet, view)
-    if view.dialog and view.dialog.text:
-        draw_dialog(sheet, view.dialog)
-    return sheet.screen
-
-
-def draw_panel(sheet: Sheet, board: Board, view: View, name: str, box: tuple[int, int, int]) -> None:
-    """Draw a panel: its title, and as many rows as there is room for, the chosen one among them."""
-    row, width, height = box
-    items, place, here = view.items(board, name), view.place(board, name), name == view.panel
-    start = max(0, min(place - height // 2, len(items) - height))
-    table = [item.cells for item in items[start : start + height]]
-    title, *heads = board.titles[name]
-    heads, flexible = [""] * bool(table) + [*heads], _FLEXIBLE[name]
-    if name == "workers" and width < _NARROW:
-        table, heads, flexible = [cells[:-1] for cells in table], heads[:-1], 1
-    title = f"\x1b[{'1;' * here}36m{title}\x1b[m"
-    title += sheet.paint("dim", f" {place + 1}/{len(items)}" if len(items) > height else "")
-    heads = [head * any(cells[at] for cells in table) for at, head in enumerate(heads)]
-    if name in ("workers", "goals") and table:
-        heads[name == "workers"] = " " * (visible_width(title) + 1)  # it stands there
-    over, *lines = in_columns([heads, *table], width - 3, flexible) if table else [""]
-    free = len(over) - len(over.lstrip()) if over.strip() else width - 2
-    sheet.text(row, 2, sheet.paint("dim", over), width - 3)
-    sheet.text(row, 2, f"{title} {sheet.paint('dim', '─' * (free - visible_width(title) - 2))}", width - 2)
-    for at, line in enumerate(lines):
-        sheet.text(row + 1 + at, 2, line, width - 3)
-        if start + at == place and here:
-            sheet.text(row + 1 + at, 0, "▸", 1)
-            sheet.mark(row + 1 + at, width)
-    if not items and height:
-        text = f"no row has {view.find}" if view.find and board.panels[name] else _NOTHING[name]
-        sheet.text(row + 1, 2, sheet.paint("dim", text), width - 3)
-
-
-def draw_pane(sheet: Sheet, view: View, box: tuple[int, int, int, int]) -> None:
-    """Draw the screen of the session that is chosen, or a text, below its title."""
-    row, col, cols, rows = box
-    title = clipped(view.title, cols - 4)
-    rule = "─" * (cols - visible_width(title) - 4)
-    sheet.text(row, col, f"{sheet.paint('dim', '─')} {title} {sheet.paint('dim', rule)}", cols)
-    for at in range(rows):
-        if col:
-            sheet.text(row + at, col - 1, sheet.paint("dim", "│" if at else "┬"), 1)
-        if 0 < at <= len(view.pane):
-            sheet.cells(row + at, col, view.pane[at - 1], cols)
-
-
-def draw_footer(sheet: Sheet, view: View) -> None:
-    """Draw what was run last, or the line that is typed; and below it the keys."""
-    screen, dialog = sheet.screen, view.dialog
-    row, cols = screen.rows - 2, screen.cols
-    screen.modes.discard("?25")
-    if dialog and dialog.prompt:
-        prompt = clipped(dialog.prompt, max(1, cols // 2))
-        typed, room = printable(dialog.typed).replace("\n", "⏎").replace("\t", " "), cols - visible_width(prompt) - 3
-        while visible_width(typed) > room and typed:
-            typed = typed[1:]
-        sheet.text(row, 1, f"{sheet.paint('note', prompt)} {typed}", cols - 1)
-        screen.modes.add("?25")
-        cursor = min(visible_width(prompt) + 2 + visible_width(typed), cols - 1)
-    elif dialog and dialog.wants:
-        sheet.text(row, 1, sheet.paint("note", dialog.wants), cols - 1)
-    else:
-        found = sheet.paint("note", f"/{view.find}  ") if view.find else ""
-        ran = f"{sheet.paint('dim', '$')} {view.command}  {view.result}" if view.command else view.result
-        sheet.text(row, 1, found + ran, cols - 1)
-    if dialog:
-        keys = [("⏎", "do it"), ("esc", "leave")] if dialog.prompt else [("y", "yes")] * bool(dialog.wants)
-        keys += [] if dialog.prompt else [("n", "no"), ("esc", "leave")] if dialog.wants else [("q", "back")]
-        keys += [("↑↓", "scroll")] if dialog.text else []
-    else:
-        keys = [(key, word) for key, word, *_ in TOP_KEYS if not view.read_only or key in _READING_KEYS]
-    width = cols - 2
-    told = [f"{sheet.paint('bold', key)} {word}" for key, word in keys]
-    while len(told) > 1 and visible_width("  ".join(told)) > width:
-        del told[max(0, len(told) - 3)]  # the last two are how to learn and how to leave
-    sheet.text(row + 1, 1, "  ".join(told), width + 1)
-    if screen.visible:
-        screen.move(row, cursor)
-
-
 def dialog_lines(dialog: Dialog, cols: int, rows: int) -> tuple[list[Packed], int]:
     """Return the lines of a dialog's text on a terminal of some size, and how many of them it shows at a time."""
-    lines = folded_lines(dialog.text, min(cols, 110) - 6, dialog.exact)
+    lines = folded_lines(dialog.text, min(cols, TEXT_COLUMNS) - 2, exact=bool(dialog.wants))
     return lines, max(1, min(len(lines), rows - 4))
 
 
-def draw_dialog(sheet: Sheet, dialog: Dialog) -> None:
-    """Draw a box with a text, over what is there."""
-    cols, rows = sheet.screen.cols, sheet.screen.rows
-    lines, height = dialog_lines(dialog, cols, rows)
-    width = min(cols, 110) - 2
-    row, col, top = max(0, (rows - height - 4) // 2), (cols - width) // 2, min(dialog.top, len(lines) - height)
-    title = clipped(dialog.title, width - 6)
-    edge = "─" * (width - visible_width(title) - 5)
-    sheet.text(
-        row, col, f"{sheet.paint('note', '╭─')} {sheet.paint('bold', title)} {sheet.paint('note', edge + '╮')}", width
-    )
-    for at, line in enumerate(lines[top : top + height], 1):
-        sheet.text(row + at, col, sheet.paint("note", "│") + " " * (width - 2) + sheet.paint("note", "│"), width)
-        sheet.cells(row + at, col + 2, line, width - 4)
-    told = f" {top + 1}–{top + height} of {len(lines)} " if len(lines) > height else ""
-    edge = "─" * (width - len(told) - 3)
-    sheet.text(row + 1 + height, col, sheet.paint("note", f"╰{edge}{told}─╯"), width)
+def drawn_board(board: Board, view: View, size: tuple[int, int], pane: Pane) -> Screen:
+    """Draw a board on a screen of some size; its cursor is visible where a line is typed."""
+    cols, rows = size
+    head, room, dialog, keys = list(board.head), max(0, rows - 3), view.dialog, keys_of(view)
+    while len(head) > 1 and visible_width(" · ".join(head)) > cols - 2:
+        head.pop()
+    lines = [f" {clipped(tint('dim', ' · ').join(head), cols - 2)}"]
+    if dialog and dialog.text:
+        text, height = dialog_lines(dialog, cols, rows)
+        top, title = min(dialog.top, len(text) - height), dialog.title
+        if height < len(text):
+            title, keys = f"{title}  {top + 1}–{top + height} of {len(text)}", [*keys, ("↑↓", "scroll")]
+        lines += pane_lines((title, text[top : top + height]), cols, room, " ")
+    elif view.zoom:
+        lines += pane_lines(pane(cols, room - 1), cols, room)
+    else:
+        notes = board.notes[: max(0, min(1 + (rows >= 30) + (rows >= 45), room - 8))]
+        lines += [f" {tint('bad', '!')} {clipped(note, cols - 4)}" for note in notes]
+        lines += panels_drawn(board, view, cols, room - len(notes), pane)
+    last = [f"{tint('bold', key)} {word}" for key, word in keys]
+    while len(last) > 1 and visible_width("  ".join(last)) > cols - 2:
+        del last[max(0, len(last) - 3)]  # the last two are how to learn and how to leave
+    screen = Screen(cols, rows, 0)
+    shown = [*enumerate(lines[: room + 1]), (rows - 1, " " + clipped("  ".join(last), cols - 2))]
+    shown += [(rows - 2, " " + command_line(view, cols - 2))] * (rows > 1)
+    typing = "\x1b[?25h" if dialog and dialog.prompt else "\x1b[?25l"
+    screen.feed(("\x1b[?7l" + "".join(f"{placed(at, 0)}{line}\x1b[m" for at, line in shown) + typing).encode())
+    return screen
+
+
+def panels_drawn(board: Board, view: View, cols: int, room: int, pane: Pane) -> list[str]:
+    """Return the lines of all panels, and beside the lower ones the pane where there is room."""
+    few = room < 9  # the others would have a row each
+    names = [name for name in PANELS if name == view.panel or not few or name in ("needs", "workers")][: max(0, room)]
+    wants = {name: max(1, len(view.items(board, name))) for name in names}
+    weights = {name: weight + 4 * (name == view.panel) for name, weight in _WEIGHTS.items()}
+    heights = shares(wants, weights, room - len(names))
+    beside = cols >= PANE_COLUMNS and not few
+    left = max(46, min(int(cols * 0.42), max(cols - 122, 60))) if beside else cols
+    gap = [""] * (room - len(names) - sum(heights.values()) >= 2 * len(PANELS))
+    above: list[str] = []
+    below: list[str] = []
+    for name in names:
+        width, lines = (cols, above) if name == "needs" else (left, below)
+        lines += panel_lines(board, view, name, (width, heights[name])) + gap
+    if not beside:
+        return above + below
+    rows, width = room - len(above), cols - left - 1
+    bars = [tint("dim", bar) for bar in "┬" + "│" * (rows - 1)]
+    sides = zip(below + [""] * (rows - len(below)), bars, pane_lines(pane(width, rows - 1), width, rows))
+    return above + [line + " " * (left - visible_width(line)) + bar + other for line, bar, other in sides]
+
+
+def panel_lines(board: Board, view: View, name: str, size: tuple[int, int]) -> list[str]:
+    """Return a panel: its titles, and as many rows as there is room for, the chosen one among them."""
+    (width, height), items, place, here = size, view.items(board, name), view.place(board, name), name == view.panel
+    start = max(0, min(place - height // 2, len(items) - height))
+    shown, heads = items[start : start + height], board.titles[name]
+    titles = [tint("dim", title * any(item.cells[at] for item in shown)) for at, title in enumerate(heads)]
+    own = next(at for at, title in enumerate(heads) if title)
+    titles[own] = f"\x1b[{'1;' * here}36m{heads[own]}\x1b[0m"
+    titles[own] += tint("dim", f" {place + 1}/{len(items)}") if len(items) > height else ""
+    first, *lines = [f"  {line}" for line in aligned([titles, *(item.cells for item in shown)], " ", width - 3)]
+    before, title, rest = first.partition(titles[own])
+    first = f"  {title}{before[2:]}{rest}"  # it stands over the first column, whatever that is wide
+    if not shown:
+        lines = ["  " + tint("dim", f"no row has {view.wanted}" if board.panels[name] else _EMPTY[name])]
+    elif here:
+        text = lines[place - start].replace("\x1b[2m", "").replace("\x1b[0m", _CHOSEN_PEN)
+        lines[place - start] = f"{_CHOSEN_PEN}▸{text[1:]}{' ' * (width - visible_width(text))}\x1b[0m"
+    return [f"{first} {tint('dim', '─' * (width - visible_width(first) - 2))}", *lines[:height]]
+
+
+def pane_lines(shown: tuple[str, Sequence[Packed]], cols: int, rows: int, edge: str = "") -> list[str]:
+    """Return so many lines of a screen or a text, below its title."""
+    title, rest = clipped(shown[0], cols - 4), [edge + drawn_cells(line, exact=False) for line in shown[1]]
+    rule = tint("dim", "─" * (cols - visible_width(title) - 4))
+    return [f"{tint('dim', '─')} {title} {rule}", *rest, *[""] * (rows - 1 - len(rest))][:rows]
+
+
+def command_line(view: View, width: int) -> str:
+    """Return what was run last and what came of it, or the line that is typed, of which the end is shown."""
+    dialog, ran = view.dialog, f"{tint('dim', '$')} {view.command}  " * bool(view.command)
+    if dialog and dialog.prompt:
+        prompt = clipped(dialog.prompt, width // 2)
+        room = max(0, width - visible_width(prompt) - 1)
+        typed = printable(dialog.typed[-width:]).replace("\n", "⏎").replace("\t", " ") if room else ""
+        while visible_width(typed) > room:
+            typed = typed[1:]
+        return f"{tint('note', prompt)} {typed}"
+    if dialog and dialog.wants:
+        return clipped(tint("note", dialog.wants), width)
+    return clipped((tint("note", f"/{view.find}  ") if view.find else "") + ran + view.result, width)
+
+
+def keys_of(view: View) -> list[tuple[str, str]]:
+    """Return the keys that can be pressed, each with its word."""
+    dialog = view.dialog
+    if dialog and dialog.prompt:
+        return [("⏎", "do it"), ("esc", "leave")]
+    if dialog:
+        return [("y", "yes"), ("n", "no")] if dialog.wants else [("q", "back")]
+    return [(key, word) for key, word, *_ in TOP_KEYS if not view.read_only or key in _READING_KEYS]
 
 
 def shown_rows(screen: Screen, coloured: bool) -> list[str]:
     """Return the rows of a screen as `Rows` takes them; `coloured`: else they have attributes alone."""
     if not coloured:
         for line in screen.lines:
+            keys = (style.key for style in line.styles)
             line.styles = [
-                screen.style((None, None, key[2] | REVERSE * (key[:2] == _CHOSEN[:2]), *key[3:]))
-                for key in (style.key for style in line.styles)
+                screen.style((None, None, key[2] | REVERSE * (key[:2] == _CHOSEN[:2]), *key[3:])) for key in keys
             ]
     return [drawn_cells(Packed(line)) for line in screen.lines]
 
@@ -28894,15 +28831,10 @@ _HEALTH_GLYPHS = {
 
 def age_text(secs: float) -> str:
     """Say an age in one unit, none smaller than a minute: what is shown changes as seldom as that."""
-    secs = max(0.0, secs)
-    if secs < 60:
-        return "<1m"
-    return (
-        f"{int(secs // 60)}m" if secs < 3600 else f"{int(secs // 3600)}h" if secs < 2 * DAY else f"{int(secs // DAY)}d"
-    )
+    return "<1m" if secs < 60 else "".join(duration_text(secs).split()[:2])
 
 
-def need_items(asks: Iterable[Mapping[str, JSON]], now: float, paint_word: Paint) -> Iterator[Entry]:
+def need_items(asks: Iterable[Mapping[str, JSON]], now: float) -> Iterator[Entry]:
     """Yield the rows of what waits for the person."""
     for ask in asks:
         if ask["state"] == "answered":
@@ -28911,43 +28843,28 @@ def need_items(asks: Iterable[Mapping[str, JSON]], now: float, paint_word: Paint
         kind = {"proposal": "◆ proposal", "flag": "⚑ flag"}.get(str(ask["kind"]), "? question")
         text = one_line(f"$ {ask['command']}" if ask["command"] else str(ask["question"]), 400)
         if ask["options"]:
-            text += paint_word("dim", f" [{one_line('|'.join(map(str, ask['options'])), 80)}]")
+            text += tint("dim", f" [{one_line('|'.join(map(str, ask['options'])), 80)}]")
         age = age_text(now - parse_utc(str(ask["at"]))) if ask["at"] else ""
-        cells = (str(n or "-"), paint_word("note", kind), text, one_line(session, ID_MAX), paint_word("dim", age))
+        cells = (str(n or "-"), tint("note", kind), text, one_line(session, ID_MAX), tint("dim", age))
         key = f"ask {n}" if n else f"flag of {session}"
         yield Entry(key, cells, session, str(ask["run"] or ""), ask)
 
 
-def worker_items(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> Iterator[Entry]:
+def worker_items(rows: Sequence[Mapping[str, JSON]], now: float) -> Iterator[Entry]:
     """Yield the rows of sessions: the living by id, then those that ended last."""
-    ended = [row for row in rows if not row["alive"]]
-    for row in [*sorted((row for row in rows if row["alive"]), key=lambda row: str(row["id"])), *ended]:
+    for row in sorted(rows, key=lambda row: (not row["alive"], str(row["id"]) if row["alive"] else "")):
         health, alive = str(row["health"]), row["alive"]
         colour = _HEALTH_COLOURS.get(health, "dim")
-        age = age_text(now - parse_utc(row["started_at"]))
-        quiet = now - parse_utc(row["last_text"])
-        idle = "-" if not alive else "" if health == "busy" else age_text(quiet)
+        age, quiet = (age_text(now - parse_utc(row[key])) for key in ("started_at", "last_text"))
+        idle = "-" if not alive else "" if health == "busy" else quiet
         cost = "" if row["cost_usd"] is None else f"{row['cost_usd']:.2f}"
-        told = one_line(row["note"] or row["question"] or row["cmd"] or "", 160)
-        name = row["id"] if alive else paint_word("dim", row["id"])
-        told = told if row["note"] or row["question"] else paint_word("dim", told)
-        where = where_told(row, now, paint_word) if row.get("where") else ""
-        head = (paint_word(colour, _HEALTH_GLYPHS.get(health, "·")), name, paint_word(colour, health), where)
-        yield Entry(str(row["id"]), (*head, age, idle, cost, told), str(row["id"]), value=row)
-
-
-def goal_items(
-    rows: Iterable[Mapping[str, JSON]], titles: Mapping[str, str], now: float, paint_word: Paint
-) -> Iterator[Entry]:
-    """Yield the rows of goals."""
-    for row in rows:
-        served = age_text(now - parse_utc(row["served_at"])) if row["served_at"] else "-"
-        waits = str(row["waits_for"] or "").replace(":", " ", 1)
-        spent = "" if row["cost_7d_usd"] is None else f"${row['cost_7d_usd']:.2f}"
-        late = paint_word("bad", "overdue") if row["overdue"] else ""
-        title = one_line(titles.get(str(row["id"]), ""), 200)
-        cells = (shown_name(str(row["id"])), late or paint_word("dim", served), paint_word("note", waits), spent, title)
-        yield Entry(str(row["id"]), cells, value=row)
+        name = row["id"] if alive else tint("dim", row["id"])
+        remark = row["note"] or row["question"]
+        text = one_line(remark, 160) if remark else tint("dim", one_line(row["cmd"] or "", 160))
+        glyph = tint(colour, _HEALTH_GLYPHS.get(health, "·"))
+        where = where_told(row, now, tint) if row.get("where") else ""
+        cells = (glyph, name, tint(colour, health), where, age, idle, cost, text)
+        yield Entry(str(row["id"]), cells, str(row["id"]), value=row)
 
 
 # ======================================================================================================================
@@ -28956,11 +28873,11 @@ def goal_items(
 # What `looop top` knows of the loop: a file is read again once it has changed. Of the session that is chosen it has the
 # screen, as its supervisor sends it.
 
-READ_EVERY = 30.0  # seconds after which all is read anew: the death of a supervisor changes no file
+READ_EVERY = 30.0  # seconds after which all is read anew: time passes, and no file says so
 BEATS_SHOWN = 60
 
 
-class Pane:
+class Preview:
     """The screen of the chosen session, as its supervisor sends it; of an ended session, its last screen."""
 
     def __init__(self, profile: Profile, key: tuple[JSON, ...], session: Session | None, size: tuple[int, int]) -> None:
@@ -28968,44 +28885,42 @@ class Pane:
         self.channel: Channel | None = None
         self.window: Window | None = None
         self.frames = Frames()
-        self.told = ""  # what is shown instead of a screen
+        self.note = ""  # what is shown instead of a screen
         try:
             if session is None:
                 raise Gone
             if session.where:
-                self.told = f"as {session.where} told last:\n\n{session.far.get('screen', '')}"
+                self.note = f"as {session.where} told last:\n\n{session.far.get('screen', '')}"
                 return
             refuse_to_show_itself(profile, "top", session)
             if session.alive:
                 self.channel = Channel(session)
                 request = {"op": "attach", "cols": size[0], "rows": size[1], "scrollback": 0, "read_only": True}
                 self.channel.send(exact_line({**request, "above": list(ancestors())}).encode() + b"\n")
-                self.told = "waiting for its supervisor …"
+                self.note = "waiting for its supervisor …"
             else:
                 screen = screen_of(session)
                 self.window = Window(screen.cols, screen.rows, size)
                 self.window.feed(paint(screen))
         except (Gone, OSError):
-            self.told = "no screen of it is left"
+            self.note = "no screen of it is left"
         except Failure as failure:
-            self.told = failure.message
+            self.note = failure.message
 
-    def came(self) -> bool:
+    def read(self) -> bool:
         """Take what the supervisor sent; return False once it is over."""
         assert self.channel
         try:
-            data = self.channel.receive(0.0)
+            if self.note:
+                reply = self.channel.line(0.0)
+                self.note = "" if reply.get("ok") else ": ".join(refused("top", reply))
+                data, self.channel.buffer = self.channel.buffer, b""
+            else:
+                data = self.channel.receive(0.0)
         except TimeoutError:
             return True
         except Gone:
             return False
-        if self.told:
-            line, newline, data = (self.channel.buffer + data).partition(b"\n")
-            if not newline:
-                self.channel.buffer = line
-                return True
-            reply = parse_fields(line)
-            self.told = "" if reply.get("ok") else ": ".join(refused("top", reply))
         for kind, body in self.frames.feed(data):
             if kind == b"z":
                 self.window = Window(*size_of(body), self.size)
@@ -29017,64 +28932,46 @@ class Pane:
 
     def lines(self) -> list[Packed]:
         """Return the screen to show."""
-        return self.window.lines() if self.window else folded_lines(self.told, self.size[0])
-
-    def close(self) -> None:
-        """Hang up."""
-        if self.channel:
-            self.channel.close()
-            self.channel = None
+        return self.window.lines() if self.window else folded_lines(self.note, self.size[0])
 
 
 class Reader:
     """The state of the loop, read again where a file has changed."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
-        self.marks: dict[str, JSON] = {}  # what: its stamps as it was read
+    def __init__(self, profile: Profile, paint_word: Paint) -> None:
+        self.profile, self.paint = profile, paint_word
+        self.signatures: dict[str, JSON] = {}  # of the files of something, as it was read
         self.sessions: dict[str, Session] = {}
         self.asks: list[dict[str, JSON]] = []
         self.status: dict[str, JSON] = {}
         self.notes: tuple[str, ...] = ()
-        self.goals: list[dict[str, JSON]] = []
-        self.titles: dict[str, str] = {}
+        self.goals: list[Entry] = []
         self.beats: list[tuple[str, dict[str, JSON], int]] = []
+        self.quiet = 0  # beats within the last hour
         self.read_at = -READ_EVERY
 
-    def stamps(self, *names: str) -> list[int]:
-        """Return when files of the data dir were changed."""
-        return [mtime_ns(self.profile.path(name)) for name in names]
-
-    def session_stamps(self, session: Session) -> tuple[int, ...]:
-        """Return what changes with a session."""
-        folder = session.folder
-        if not session.alive or session.where:
-            return (mtime_ns(folder),)
-        try:
-            os.kill(session.supervisor, 0)
-            lives = 1
-        except (ProcessLookupError, PermissionError, OverflowError):
-            lives = 0
-        return (mtime_ns(folder), mtime_ns(f"{folder}/text"), mtime_ns(f"{folder}/output.log"), lives)
-
-    def changed(self, what: str, stamps: JSON) -> bool:
-        """Tell whether something has other stamps than it was read with, and note them."""
-        same: bool = what in self.marks and self.marks[what] == stamps
-        self.marks[what] = stamps
+    def changed(self, what: str, *signatures: JSON) -> bool:
+        """Tell whether something has other signatures than it was read with, and note them."""
+        same: bool = what in self.signatures and self.signatures[what] == signatures
+        self.signatures[what] = signatures
         return not same
+
+    def session_changed(self, session: Session) -> bool:
+        """Tell whether a session is another than it was read."""
+        here = session.alive and not session.where
+        now = [signature(session.folder + name) for name in (("", "/text", "/output.log") if here else ("",))]
+        return self.changed(f"session {session.id}", now, here and supervisor_pid(session))
 
     def look(self) -> bool:
         """Read what has changed; tell whether anything did."""
         profile, now = self.profile, time.monotonic()
-        every = now - self.read_at >= READ_EVERY
-        if every:
-            self.read_at, self.marks = now, {}
-        fresh = self.changed("sessions", self.stamps("sessions", "where"))
-        if fresh:
+        if now - self.read_at >= READ_EVERY:
+            self.read_at, self.signatures = now, {}
+        listed = fresh = self.changed("sessions", *(signature(profile.path(name)) for name in ("sessions", "where")))
+        if listed:
             self.sessions = {session.id: session for session in shown_sessions(profile) if session.kind != PULSE}
-            self.marks.update({f"session {name}": self.session_stamps(one) for name, one in self.sessions.items()})
-        for name, session in [*self.sessions.items()] if not fresh else ():
-            if self.changed(f"session {name}", self.session_stamps(session)):
+        for name, session in [*self.sessions.items()]:
+            if self.session_changed(session) and not listed:
                 again, fresh = read_session(profile, name), True
                 if again is None:
                     del self.sessions[name]
@@ -29082,114 +28979,96 @@ class Reader:
                     again.directory.close()
                     self.sessions[name] = again
         lives = [(name, session.generation, session.alive) for name, session in self.sessions.items()]
-        asks = self.changed("asks", (self.stamps("asks"), lives))
+        asks = self.changed("asks", signature(profile.path("asks")), lives)
         if asks:
             self.asks = current_asks(profile)
-        files = self.stamps("", "events.jsonl", "cost.jsonl", "pause.json", "state.json", ".lock", "sensors", "goals")
-        loop = self.changed("loop", (files, mtime_ns(profile.config_path)))
+        names = ("", "events.jsonl", "cost.jsonl", "pause.json", "state.json", ".lock", "sensors", "goals")
+        loop = self.changed("loop", signature(profile.config_path), *(signature(profile.path(name)) for name in names))
         if loop or asks:
             sessions = [*self.sessions.values()]
             self.status = status_of(profile, time.time(), (sessions, self.asks))
-            told = {notice.text for notice in notices(None, self.asks, sessions).values()}  # other panels show those
-            self.notes = tuple(typable(one_line(note)) for note in self.status["attention"] if note not in told)
-            self.goals = goal_rows(profile, time.time())
-            self.titles = {str(row["id"]): goal_title(profile, row["id"]) for row in self.goals}
+            elsewhere = {notice.text for notice in notices(None, self.asks, sessions).values()}  # in other panels
+            notes = (note for note in self.status["attention"] if note not in elsewhere)
+            self.notes = tuple(typable(one_line(note)) for note in notes)
+            goals = goal_rows(profile, time.time())
+            table = goal_table(profile, goals, time.time(), self.paint)[1:]
+            self.goals = [Entry(row["id"], (*cells[:3], cells[-1])) for row, cells in zip(goals, table)]
         if loop:
             self.beats = folded_beats(profile)
+            hour = [outcome for outcome, event in last_ends(profile) if parse_utc(event["ts"]) > time.time() - 3600]
+            self.quiet = hour.count("unchanged")
         return loop or asks or fresh
 
-    def board(self, now: float, paint_word: Paint) -> Board:
+    def board(self, now: float) -> Board:
         """Return what is known, as rows."""
-        profile, status, sessions = self.profile, self.status, [*self.sessions.values()]
+        profile, sessions = self.profile, [*self.sessions.values()]
         asks = asks_and_flags(profile, sessions, self.asks)
         rows = session_rows(profile, sessions, now, self.asks)
         panels = {
-            "needs": [*need_items(asks, now, paint_word)],
-            "workers": [*worker_items(rows, now, paint_word)],
-            "goals": [*goal_items(self.goals, self.titles, now, paint_word)],
-            "beats": [beat_item(profile, beat, now, paint_word) for beat in self.beats],
+            "needs": [*need_items(asks, now)],
+            "workers": [*worker_items(rows, now)],
+            "goals": self.goals,
+            "beats": [beat_item(profile, beat, now) for beat in self.beats],
         }
-        alive = sum(row["alive"] and row["kind"] == "worker" for row in rows)
+        alive, most = sum(row["alive"] and row["kind"] == "worker" for row in rows), profile.setting("max_workers")
         titles = {
-            "needs": (f"NEEDS YOU {len(panels['needs']) or ''}".rstrip(), "", "", "", ""),
-            "workers": (
-                f"WORKERS {alive}/{profile.setting('max_workers')}",
-                "",
-                "HEALTH",
-                "WHERE",
-                "AGE",
-                "IDLE",
-                "$",
-                "",
-            ),
-            "goals": (f"GOALS {len(self.goals) or ''}".rstrip(), "TURN", "WAITS FOR", "7 DAYS", ""),
+            "needs": ("", f"NEEDS YOU {len(panels['needs']) or ''}".rstrip(), "", "", ""),
+            "workers": ("", f"WORKERS {alive}/{most}", "HEALTH", "WHERE", "AGE", "IDLE", "$", ""),
+            "goals": (f"GOALS {len(self.goals) or ''}".rstrip(), "SERVED", "WAITS FOR", ""),
             "beats": ("BEATS", "", "", ""),
         }
-        return Board(tuple(head_of(profile, status, now, paint_word)), self.notes, panels, titles)
+        return Board(tuple(head_of(profile, self.status, self.quiet, now)), self.notes, panels, titles)
 
 
-def mtime_ns(path: str) -> int:
-    """Return when a file was changed, in nanoseconds; 0 where there is none."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def head_of(profile: Profile, status: Mapping[str, JSON], now: float, paint_word: Paint) -> Iterator[str]:
+def head_of(profile: Profile, status: Mapping[str, JSON], quiet: int, now: float) -> Iterator[str]:
     """Yield what the first line says of the loop, the most important first."""
-    pulse, budget = status["pulse"], status["budget"]
-    paused, due = status["paused"], pulse_due(profile)
-    name = paint_word("bold", "looop") + "  "
+    budget, paused, due = status["budget"], status["paused"], pulse_due(profile)
+    name = tint("bold", "looop") + "  "
     if paused:
         until = f" until {local_moment(parse_utc(paused['until']), now)}" if paused["until"] else ""
-        yield name + paint_word("note", f"‖ paused{until}")
-    elif pulse["running"]:
-        at = time.strftime(" at %H:%M:%S", time.localtime(due)) if due and due > now else ""
-        yield name + paint_word("good", "●") + (f" next beat{at}" if at else " a beat runs")
+        yield name + tint("note", f"‖ paused{until}")
+    elif status["pulse"]["running"]:
+        at = time.strftime(" %H:%M:%S", time.localtime(due)) if due and due > now else ""
+        yield name + tint("good", "●") + (f" next beat{at}" if at else " a beat runs")
     else:
-        yield name + paint_word("bad", "○ no pulse: looop up")
+        yield name + tint("bad", "○ no pulse: looop up")
     spent = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
-    yield paint_word("bad", spent) if 0 < budget["daily_usd"] <= budget["spent_today_usd"] else spent
-    yield f"{plural(budget['decides_last_hour'], 'decision')} this hour"
+    yield tint("bad", spent) if 0 < budget["daily_usd"] <= budget["spent_today_usd"] else spent
+    yield f"{quiet} quiet, {budget['decides_last_hour']} decided/h"
     yield str(status["runner"])
     home = home_of(profile.env)
     data = "~" + profile.data[len(home) :] if home and profile.data.startswith(f"{home}/") else profile.data
-    yield paint_word("dim", printable(data))
+    yield tint("dim", printable(data))
 
 
 def folded_beats(profile: Profile) -> list[tuple[str, dict[str, JSON], int]]:
     """Return the last beats, newest first, as (outcome, event, how many); quiet ones in a row are one."""
-    found: list[tuple[str, dict[str, JSON], int]] = []
+    beats: list[tuple[str, dict[str, JSON], int]] = []
     for outcome, event in last_ends(profile):
-        if found and outcome == "unchanged" == found[-1][0]:
-            found[-1] = (*found[-1][:2], found[-1][2] + 1)
-        elif len(found) == BEATS_SHOWN:
-            break
-        else:
-            found.append((outcome, event, 1))
-    return found
+        if beats and outcome == "unchanged" == beats[-1][0]:
+            beats[-1] = (*beats[-1][:2], beats[-1][2] + 1)
+        elif len(beats) < BEATS_SHOWN:
+            beats.append((outcome, event, 1))
+    return beats
 
 
-def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: float, paint_word: Paint) -> Entry:
+def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: float) -> Entry:
     """Return the row of a beat, or of quiet ones in a row."""
     outcome, event, count = beat
     at, run = str(event["ts"]), event.get("run")
     glyph, colour = _OUTCOME_GLYPHS[outcome]
     word = "quiet" if outcome == "unchanged" else outcome
-    word = f"{word} ×{count}" if count > 1 else word
     run = run if isinstance(run, str) and valid_id(run) else ""
     row = history_row(Run(profile, run), event) if run else None
     text, cost = str(event.get("reason") or ""), ""
     if row:
         text = without_outcome(journal_words(row["journal"] or ""), outcome) or row["failure"] or ""
-        text += paint_word("dim", f" ← {one_line(row['reason'], 160)}") if row["reason"] else ""
+        text += tint("dim", f" ← {one_line(row['reason'], 160)}") if row["reason"] else ""
         cost = "" if row["cost_usd"] is None else money(row["cost_usd"])
-    told = paint_word(colour, f"{glyph} {word}")
     text = spelled_out(text.replace("\n", " ")) if outcome != "unchanged" else ""
-    return Entry(
-        run or at, (paint_word("dim", local_moment(parse_utc(at), now)), told, text, cost), run=run, value=event
-    )
+    ended = tint(colour, f"{glyph} {word}" + f" ×{count}" * (count > 1))
+    cells = (tint("dim", local_moment(parse_utc(at), now)), ended, text, cost)
+    return Entry(run or at, cells, run=run, value=event)
 
 
 # ======================================================================================================================
@@ -29210,18 +29089,20 @@ class Top(Visit):
 
     def __init__(self, profile: Profile, read_only: bool) -> None:
         super().__init__()
-        self.profile, self.reader, self.paint = profile, Reader(profile), Paint(profile.env, sys.stdout)
+        self.profile, self.paint = profile, Paint(profile.env, sys.stdout)
         self.coloured, self.paint.on = self.paint.on, True  # where there are to be none, the cells lose them
+        self.reader = Reader(profile, self.paint)
         self.keys, self.drawn, self.news = KeyReader(), Rows(), Risen(profile)
+        self.cursor = ""  # what puts it where it is
         self.size = terminal_size()
         self.view = View(read_only=read_only)
-        self.board = Board((), (), dict.fromkeys(PANELS, ()), dict.fromkeys(PANELS, ("",)))
+        self.board = Board((), (), dict.fromkeys(PANELS, ()), dict.fromkeys(PANELS, (" ",)))
         self.aged = 0.0  # when ages were drawn last
-        self.pane: Pane | None = None
+        self.preview: Preview | None = None
         self.then: Callable[[str], object] = lambda text: None  # what the dialog does with its line, or after a y
         self.queue: list[tuple[list[str], str]] = []  # commands, and as what their output is shown; the first one runs
         self.child = 0  # what runs it
-        self.output: Any = None
+        self.output: list[Any] = []  # files with its stdout and stderr
 
     def run(self) -> int:
         """Show the loop until the person leaves; return the exit code."""
@@ -29233,17 +29114,22 @@ class Top(Visit):
         except InterruptedError:
             pass
         finally:
-            if self.pane:
-                self.pane.close()
+            self.close_preview()
             self.give_back(_FROM_SCREEN if self.why != "lost" else _FROM_SCREEN.replace(b"\x1b[?2004l", b""))
         return 0 if self.why == "left" else EXIT_INTERRUPTED
 
     def enter(self) -> None:
         """Take the terminal, for the first time or again."""
         self.raw()
-        self.size, self.drawn = terminal_size(), Rows()
-        write_terminal(_TO_SCREEN)
+        self.clear(_TO_SCREEN)
+        self.aged = -AGES_EVERY
         self.look_again()
+
+    def clear(self, how: bytes) -> None:
+        """Begin to draw anew, at the size that the terminal has now."""
+        self.size, self.drawn, self.cursor = terminal_size(), Rows(), ""
+        self.close_preview()
+        write_terminal(how)
 
     def heard(self, numbers: bytes) -> None:
         """Act on signals."""
@@ -29254,8 +29140,7 @@ class Top(Visit):
         elif _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
             if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile
                 self.raw()
-            self.size, self.drawn = terminal_size(), Rows()
-            write_terminal(b"\x1b[2J")
+            self.clear(b"\x1b[2J")
             self.draw()
 
     def stop(self) -> None:
@@ -29277,46 +29162,40 @@ class Top(Visit):
         write_terminal(self.news())
         if self.reader.look() or before - self.aged >= AGES_EVERY:
             self.aged = before
-            self.board = self.reader.board(time.time(), self.paint)
+            self.board = self.reader.board(time.time())
             self.draw()
-        elif self.pane and not self.pane.channel:
+        elif self.preview and not self.preview.channel:
             self.draw()
-        cost = time.monotonic() - before
-        self.loop.after(max(LOOK_EVERY, cost / LOOK_SHARE), self.look_again)
+        self.loop.after(max(LOOK_EVERY, (time.monotonic() - before) / LOOK_SHARE), self.look_again)
 
     def draw(self) -> None:
         """Bring the terminal up to date."""
-        self.fill_pane()
-        screen = drawn_board(self.board, self.view, self.size, self.paint)
-        cursor = f"\x1b[{screen.row + 1};{screen.col + 1}H\x1b[?25h" if screen.visible else ""
+        screen = drawn_board(self.board, self.view, self.size, self.pane)
         rows = self.drawn.changes(shown_rows(screen, self.coloured))
-        if rows or cursor:
+        cursor = f"{placed(screen.row, screen.col)}\x1b[?25h" if screen.visible else ""
+        if rows or cursor != self.cursor:
+            self.cursor = cursor
             write_terminal(f"\x1b[?2026h\x1b[?25l{rows}{cursor}\x1b[?2026l".encode())
 
-    def fill_pane(self) -> None:
-        """Show in the pane the screen or the text of the chosen row."""
-        item, place = self.view.item(self.board), places_of(self.board, self.view, self.size).pane
+    def pane(self, cols: int, rows: int) -> tuple[str, list[Packed]]:
+        """Return the title and the lines of the chosen row's screen, else of its text."""
+        item, size = self.view.item(self.board), (max(1, cols), max(1, rows))
         session = self.reader.sessions.get(item.session) if item else None
-        size = (max(1, place[2]), max(1, place[3] - 1)) if place else (1, 1)
-        key = (session.id, session.generation, session.alive, session.read_at, size) if session and place else ()
+        key = (session.id, session.generation, session.alive, session.read_at, size) if session else ()
         drives = session and session.alive and not session.where
-        if self.pane and (self.pane.key != key or (key and drives and not self.pane.channel)):
-            self.close_pane()
-        if key and session and not self.pane:
-            self.pane = Pane(self.profile, key, any_session(self.profile, session.id), size)
-            if self.pane.channel:
-                self.loop.readers[self.pane.channel.sock.fileno()] = self.pane_came
-        if session:
-            title = f"{session.id} {session.cols}×{session.rows}" + (
-                "" if session.alive else f"  {ended_words(session)}"
-            )
-            lines = self.pane.lines() if self.pane else []
-        else:
-            title, text = self.text_of(item) if item and place else ("", "")
-            lines = folded_lines(text, size[0])[: size[1]]
-        self.view = self.view.replace(title=printable(title), pane=lines)
+        if self.preview and (self.preview.key != key or (drives and not self.preview.channel)):
+            self.close_preview()
+        if not session:
+            title, text = self.text_about(item) if item else ("", "")
+            return printable(title), folded_lines(text, size[0])[: size[1]]
+        if not self.preview:
+            self.preview = Preview(self.profile, key, any_session(self.profile, session.id), size)
+            if self.preview.channel:
+                self.loop.readers[self.preview.channel.sock.fileno()] = self.preview_came
+        end = "" if session.alive else f"  {ended_words(session)}"
+        return printable(f"{session.id} {session.cols}×{session.rows}{end}"), self.preview.lines()
 
-    def text_of(self, item: Entry) -> tuple[str, str]:
+    def text_about(self, item: Entry) -> tuple[str, str]:
         """Return the title and the text of a row without a screen."""
         if self.view.panel == "needs":
             return item.key, "\n".join(ask_lines(self.profile, [item.value], time.time(), self.paint))
@@ -29325,34 +29204,29 @@ class Top(Visit):
             return f"goals/{shown_name(item.key)}.md", printable(text_of(read_head(path) if path else b""))
         return (item.run or "no decision"), "\n".join(text for text in item.cells[1:3] if text)
 
-    def close_pane(self) -> None:
-        """Let go of the screen that is shown."""
-        if self.pane:
-            if self.pane.channel:
-                self.loop.readers.pop(self.pane.channel.sock.fileno(), None)
-            self.pane.close()
-            self.pane = None
+    def hang_up(self) -> None:
+        """Leave the session whose screen is shown; what it showed stays."""
+        if self.preview and self.preview.channel:
+            self.loop.readers.pop(self.preview.channel.sock.fileno(), None)
+            self.preview.channel.close()
+            self.preview.channel = None
 
-    def pane_came(self) -> None:
+    def close_preview(self) -> None:
+        """Let go of the screen that is shown."""
+        self.hang_up()
+        self.preview = None
+
+    def preview_came(self) -> None:
         """Take what the session that is shown has written."""
-        if self.pane and not self.pane.came():
-            if self.pane.channel:
-                self.loop.readers.pop(self.pane.channel.sock.fileno(), None)
-            self.pane.close()
+        if self.preview and not self.preview.read():
+            self.hang_up()
         self.loop.after(PANE_EVERY, self.draw)
 
     # --- keys
 
     def keys_came(self) -> None:
         """Act on what was typed."""
-        try:
-            data = os.read(0, 4 * KIB)
-        except OSError:
-            data = b""
-        if not data:  # the terminal has gone, or is another's
-            self.why = "signal"
-            return
-        self.typed(self.keys.read(data))
+        self.typed(self.keys.read(self.read_keys(4 * KIB)))
         if self.keys.held:
             self.keys.release_later(
                 ESCAPE_PATIENCE, self.loop.after, lambda rest: self.typed(self.keys.read(rest, last=True))
@@ -29362,7 +29236,7 @@ class Top(Visit):
         """Act on keys, and draw."""
         for key, pasted in keys:
             if self.view.dialog:
-                self.answer(key, pasted)
+                self.answer(self.view.dialog, key, pasted)
             elif not pasted:
                 self.press(key)
         if keys and not self.why:
@@ -29371,10 +29245,12 @@ class Top(Visit):
     def press(self, key: str) -> None:
         """Act on a key while no dialog is open."""
         view, board = self.view, self.board
-        steps = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": 10, "pgup": -10, "C-d": 10, "C-u": -10}
-        ends = {"g": 0, "home": 0, "G": 10**6, "end": 10**6}
-        if key in steps or key in ends:
-            self.view = view.moved(board, ends.get(key, view.place(board, view.panel) + steps.get(key, 0)))
+        item = view.item(board)
+        to = step_to(key, view.place(board, view.panel), 10, len(view.items(board, view.panel)) - 1)
+        sign = {"enter": "⏎", " ": "space"}.get(key, key)
+        word = next((word for one, word, *_ in TOP_KEYS if one == sign), "")
+        if to is not None:
+            self.view = view.moved(board, to)
         elif key in ("tab", "S-tab"):
             at = PANELS.index(view.panel) + (1 if key == "tab" else -1)
             self.view = view.replace(panel=PANELS[at % len(PANELS)])
@@ -29382,172 +29258,121 @@ class Top(Visit):
             self.why = "left"
         elif key == "esc":
             self.view = view.replace(zoom=False, find="" if not view.zoom else view.find)
-        elif key == " ":
-            self.view = view.replace(zoom=not view.zoom)
-            item = view.item(board)
-            self.tell(["shot", item.session] if item and item.session else [])
-        elif key == "?":
-            rows = [(self.paint("bold", one), self.paint("dim", runs), what) for one, _, runs, what in TOP_KEYS]
-            self.view = view.replace(dialog=Dialog("keys", "\n".join(aligned(rows))))
-        elif key == "/":
-            self.ask("show rows with:", self.find, view.find)
         elif key == "C-z":
             self.stop()
         elif key == "C-l":
             self.drawn = Rows()
+        elif key == "/":
+            self.ask([], lambda find: setattr(self, "view", self.view.replace(find=find)), "rows with", finds=True)
+        elif key == "?":
+            rows = [(self.paint("bold", one), self.paint("dim", runs), what) for one, _, runs, what in TOP_KEYS]
+            self.view = view.replace(dialog=Dialog("keys", "\n".join(aligned(rows))))
+        elif key == " ":
+            self.tell(["shot", item.session] if item and item.session else [])
+            self.view = self.view.replace(zoom=not view.zoom)
+        elif word and view.read_only and sign not in _READING_KEYS:
+            self.tell([], f"read-only: `looop top` can {word}")
+        elif word:
+            self.act(sign, word, item)
+
+    def act(self, key: str, word: str, item: Entry | None) -> None:
+        """Run the verb of a key about the chosen row, after a line or a y where it needs them."""
+        run = item.run if item else ""
+        if key == "t":
+            self.start(["tick"])
+        elif key == "p" and self.reader.status["paused"]:
+            self.start(["resume"])
+        elif key == "p":
+            self.ask(["pause"], lambda text: self.start(["pause", *text.split()]), " [2h WHY]")
+        elif key == "w" or (key == "⏎" and self.view.panel == "beats" and run):
+            self.start(["why", run or "now"], "page")
+        elif key == "l" and not (item and item.session):
+            self.start(["history"], "page")
+        elif not item:
+            self.tell([], f"{word}: nothing is chosen")
         else:
-            self.act("enter" if key == "enter" else key)
+            self.act_on(item, key, word)
 
-    def act(self, key: str) -> None:
-        """Act on a key that runs a verb about the row that is chosen."""
-        item, view = self.view.item(self.board), self.view
-        one = next((row for row in TOP_KEYS if row[0] == key or (row[0], key) == ("⏎", "enter")), None)
-        if one is None:
-            return
-        if view.read_only and one[0] not in _READING_KEYS:
-            self.tell([], f"{one[1]}: this is read-only: looop top")
-        elif key in ("p", "t"):
-            getattr(self, f"key_{one[1]}")()
-        elif key == "w":
-            self.start(["why", item.run if item and item.run else "now"], "page")
-        elif item is None:
-            self.tell([], f"{one[1]}: nothing is chosen")
+    def act_on(self, item: Entry, key: str, word: str) -> None:
+        """Run the verb of a key that needs a row."""
+        ask, name = item.value if self.view.panel == "needs" else {}, item.session
+        n, proposal = str(ask.get("n") or ""), ask.get("kind") == "proposal"
+        session = self.reader.sessions.get(name)
+        if key == "l":
+            self.start(["log", name, "--tail", "1000"], "end")
+        elif key == "⏎" and session and session.alive:
+            self.hand_over(["watch" if self.view.read_only else "attach", name])
+        elif key in "a⏎" and proposal and not self.view.read_only:
+            text = "\n".join(ask_lines(self.profile, [ask], time.time(), self.paint)[:-1])
+            self.confirm(["approve", n, ask_digest(ask)], text=text)
+        elif key == "⏎":
+            self.view = self.view.replace(zoom=not self.view.zoom)
+        elif key == "n" and n:
+            self.ask(["reject", n], lambda why: self.start(["reject", n, *after_dashes(why)]), ", because:")
+        elif key == "n" and name:
+            self.start(["unflag", name])
+        elif key == "r" and proposal:
+            self.tell([], f"ask {n} is a proposal: a shows and approves it, n rejects it")
+        elif key == "r" and (n or name):
+            to = ["answer", n] if n else ["send", name]
+            self.ask(to, lambda text: self.start([*to, *after_dashes(text)]))
+        elif key == "x" and name:
+            self.confirm(["kill", name], f"end {name} and all it started? ")
         else:
-            getattr(self, f"key_{one[1]}")(item)
+            self.tell([], f"{word}: not for {item.key}")
 
-    def tell(self, words: Sequence[str], result: str = "") -> None:
-        """Show a command and its result."""
-        self.view = self.view.replace(command=command_text(words), result=result)
-
-    def ask(self, prompt: str, then: Callable[[str], object], typed: str = "") -> None:
-        """Have the person type a line."""
-        self.then, self.view = then, self.view.replace(dialog=Dialog("", prompt=prompt, typed=typed))
-
-    def find(self, text: str) -> None:
-        """Show the rows with a text alone."""
-        self.view = self.view.replace(find=text)
-
-    def answer(self, key: str, pasted: bool) -> None:
+    def answer(self, dialog: Dialog, key: str, pasted: bool) -> None:
         """Act on a key while a dialog is open."""
-        dialog = self.view.dialog
-        assert dialog
         lines, height = dialog_lines(dialog, *self.size)
-        most = len(lines) - height
-        steps = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": height, "pgup": -height, " ": height, "enter": 1}
+        last = len(lines) - height
+        to = step_to("pgdn" if key == " " else key, min(dialog.top, last), height, last)
         if dialog.prompt and not pasted and key in ("enter", "esc", "C-c"):
             self.view = self.view.replace(dialog=None)
             if key == "enter":
                 self.then(dialog.typed)
-            elif self.then == self.find:
-                self.find("")
         elif dialog.prompt:
             typed = dialog.typed
             edits = {"bspace": typed[:-1], "C-u": "", "C-w": typed.rstrip().rpartition(" ")[0]}
             typed = edits.get(key, typed + key if pasted or len(key) == 1 else typed)
             self.view = self.view.replace(dialog=dialog.replace(typed=typed))
-            if self.then == self.find:
-                self.find(typed)
         elif pasted:
             return
         elif key == "y" and dialog.wants:
-            if dialog.top >= most and min(self.size[0] // 3, self.size[1]) >= 6:  # all of it can be seen
+            if dialog.top >= last and min(self.size[0] // 3, self.size[1]) >= 6:  # all of it can be seen
                 self.view = self.view.replace(dialog=None)
                 self.then("")
-        elif key in steps or key in ("g", "G", "home", "end"):
-            top = {"g": 0, "home": 0, "G": most, "end": most}.get(key, dialog.top + steps.get(key, 0))
-            self.view = self.view.replace(dialog=dialog.replace(top=max(0, min(top, most))))
+        elif to is not None:
+            self.view = self.view.replace(dialog=dialog.replace(top=to))
         elif key in ("q", "n", "esc", "C-c"):
             self.view = self.view.replace(dialog=None, command="", result="")
 
-    # --- verbs
+    def tell(self, command: Sequence[str], result: str = "") -> None:
+        """Show a command and its result."""
+        self.view = self.view.replace(command=command_text(command), result=result)
 
-    def key_approve(self, item: Entry) -> None:
-        """Show a proposal to the byte, and do it after a y."""
-        ask = item.value
-        if self.view.panel != "needs" or ask["kind"] != "proposal":
-            self.tell([], f"approve: {item.key}: is no proposal")
-            return
-        words = ["approve", str(ask["n"]), ask_digest(ask)]
-        text = "\n".join(ask_lines(self.profile, [ask], time.time(), self.paint)[:-1])
-        wants = f"y runs: {command_text(words)}"
-        self.then = lambda _: self.start(words)
-        self.view = self.view.replace(dialog=Dialog(f"approve {ask['n']}", text, wants=wants, exact=True))
+    def ask(self, command: list[str], then: Callable[[str], object], more: str = "", **fields: Any) -> None:
+        """Have the person type a line."""
+        self.then, dialog = then, Dialog("", prompt=command_text(command) + more, **fields)
+        self.view = self.view.replace(dialog=dialog)
 
-    def key_reject(self, item: Entry) -> None:
-        """Refuse a proposal or a question, with a reason; lower a flag."""
-        if self.view.panel == "needs" and item.value["n"]:
-            n = str(item.value["n"])
-            self.ask(f"looop reject {n}, because:", lambda why: self.start(["reject", n, *after_dashes(why)]))
-        elif item.session:
-            self.start(["unflag", item.session])
+    def confirm(self, command: list[str], question: str = "", **fields: Any) -> None:
+        """Run a command after a y."""
+        self.then = lambda _: self.start(command)
+        wants = f"{question}y runs: {command_text(command)}"
+        self.view = self.view.replace(dialog=Dialog(f"{command[0]} {command[1]}", wants=wants, **fields))
 
-    def key_reply(self, item: Entry) -> None:
-        """Answer a question, or type into a session."""
-        if self.view.panel == "needs" and item.value["kind"] == "proposal":
-            self.tell([], f"reply: {item.key}: is a proposal: a shows and approves it, n rejects it")
-        elif self.view.panel == "needs" and item.value["n"]:
-            n = str(item.value["n"])
-            self.ask(f"looop answer {n}", lambda text: self.start(["answer", n, *after_dashes(text)]))
-        elif item.session:
-            self.ask(
-                f"looop send {item.session}",
-                lambda text: self.start(["send", item.session, *after_dashes(text)]),
-            )
-
-    def key_attach(self, item: Entry) -> None:
-        """Attach to the row's session; for a row without one, show its whole text."""
-        session = self.reader.sessions.get(item.session)
-        if session and session.alive:
-            self.hand_over(["watch" if self.view.read_only else "attach", session.id])
-        elif self.view.panel == "beats" and item.run:
-            self.start(["why", item.run], "page")
-        elif self.view.panel == "needs" and item.value["kind"] == "proposal" and not self.view.read_only:
-            self.key_approve(item)
-        else:
-            self.view = self.view.replace(zoom=not self.view.zoom)
-
-    def key_log(self, item: Entry) -> None:
-        """Show what a session wrote last."""
-        if item.session:
-            self.start(["log", item.session, "--tail", "1000"], "end")
-        else:
-            self.start(["history"], "page")
-
-    def key_kill(self, item: Entry) -> None:
-        """End a session, after a y."""
-        if not item.session:
-            self.tell([], "kill: no session is chosen")
-            return
-        words = ["kill", item.session]
-        self.then = lambda _: self.start(words)
-        text = f"End {item.session} and everything that it has started?"
-        self.view = self.view.replace(dialog=Dialog("kill", text, wants=f"y runs: {command_text(words)}"))
-
-    def key_pause(self) -> None:
-        """Pause the loop, or resume it."""
-        if self.reader.status["paused"]:
-            self.start(["resume"])
-        else:
-            self.ask(
-                "looop pause (30m, 2h why, or nothing: until resume)", lambda text: self.start(["pause", *text.split()])
-            )
-
-    def key_tick(self) -> None:
-        """Run a beat."""
-        self.start(["tick"])
-
-    def hand_over(self, words: list[str]) -> None:
+    def hand_over(self, command: list[str]) -> None:
         """Run a verb that needs the terminal, and come back."""
-        self.close_pane()
+        self.close_preview()
         self.give_back(_FROM_SCREEN)
-        code = run_in_terminal([*self.profile.command(), *words], self.profile.given)
-        self.tell(words, f"exit {code}" if code else "")
+        code = run_in_terminal([*self.profile.command(), *command], self.profile.given)
+        self.tell(command, f"exit {code}" if code else "")
         self.enter()
 
-    def start(self, words: list[str], shows: str = "") -> None:
+    def start(self, command: list[str], shows: str = "") -> None:
         """Run a verb beside what is shown, after those before; `shows`: its output is a page, or the end of one."""
-        self.tell(words, "…")
-        self.queue.append((words, shows))
+        self.tell(command, "…")
+        self.queue.append((command, shows))
         if not self.child:
             self.spawn()
 
@@ -29555,40 +29380,43 @@ class Top(Visit):
         """Run the first command that waits."""
         import tempfile
 
-        words, shows = self.queue[0]
-        self.output = tempfile.TemporaryFile(prefix="looop-top-")
-        argv, width = [*self.profile.command(), *words], str(min(self.size[0], 110) - 6)
+        command, shows = self.queue[0]
+        self.output = [tempfile.TemporaryFile(prefix="looop-top-") for _ in range(2)]
+        argv, width = [*self.profile.command(), *command], str(min(self.size[0], TEXT_COLUMNS) - 2)
         env = {**self.profile.given, "COLUMNS": width, "LOOOP_COLOR": "1" if shows else "0"}
         actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-        actions += [(os.POSIX_SPAWN_DUP2, self.output.fileno(), fd) for fd in (1, 2)]
+        actions += [(os.POSIX_SPAWN_DUP2, file.fileno(), fd) for fd, file in enumerate(self.output, 1)]
         reset = [*_ENDING, _signal.SIGTSTP, _signal.SIGWINCH, _signal.SIGPIPE]
         self.child = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=reset)
 
     def reap(self) -> None:
         """Show the output of a command that has ended, and run the next one."""
-        if not self.child or not os.waitpid(self.child, os.WNOHANG)[0]:
+        pid, status = os.waitpid(self.child, os.WNOHANG) if self.child else (0, 0)
+        if not pid:
             return
-        self.child, (words, shows) = 0, self.queue.pop(0)
-        with self.output:
-            self.output.seek(0)
-            text = text_of(self.output.read(4 * MIB)).rstrip("\n")
-        self.tell(words, "" if shows else one_line(text.partition("\n")[0] or "done", 400))
-        if shows:
-            dialog = Dialog(self.view.command, text or "nothing")
-            lines, height = dialog_lines(dialog, *self.size)
-            self.view = self.view.replace(dialog=dialog.replace(top=(len(lines) - height) * (shows == "end")))
+        self.child, (command, shows) = 0, self.queue.pop(0)
+        texts = []
+        for file in self.output:
+            with file:
+                file.seek(0)
+                texts.append(text_of(file.read(4 * MIB)).rstrip("\n"))
+        text = (texts[0] or texts[1]) if not status else (texts[1] or texts[0])
+        self.tell(command, "" if shows else one_line(text.partition("\n")[0] or "done", 400))
+        if shows and not self.view.dialog:
+            top = 10**9 if shows == "end" else 0
+            self.view = self.view.replace(dialog=Dialog(self.view.command, text or "nothing", top=top))
         self.aged = -AGES_EVERY
         if self.queue:
             self.spawn()
         self.look_again()
 
 
-def command_text(words: Sequence[str]) -> str:
+def command_text(command: Sequence[str]) -> str:
     """Return a command of looop as a person types it."""
-    if not words:
+    if not command:
         return ""
     plain = regex(r"[\w./:@%+=-]+").fullmatch
-    return typable(" ".join(["looop", *(word if plain(word) else quoted(word) for word in words)]))
+    return typable(" ".join(["looop", *(word if plain(word) else quoted(word) for word in command)]))
 
 
 def after_dashes(text: str) -> list[str]:

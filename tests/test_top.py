@@ -19,9 +19,14 @@ def painted():
     return paint
 
 
+def pane(cols, rows):
+    """Return the title and the lines of a pane."""
+    return "w1", looop.folded_lines("日本 " * 999, cols)[:rows]
+
+
 def made_board(asks=1000, workers=100):
     """Return a board with that much on it, of all widths of characters."""
-    now, paint = 1_800_000_000.0, painted()
+    now = 1_800_000_000.0
     at = looop.utc_text(now - 3600)
     base = {**dict.fromkeys(looop._ASK_KEYS), "kind": "ask", "state": "open", "at": at}
     found = [
@@ -36,15 +41,15 @@ def made_board(asks=1000, workers=100):
         for n in range(workers)
     ]
     panels = {
-        "needs": [*looop.need_items(found, now, paint)],
-        "workers": [*looop.worker_items(rows, now, paint)],
+        "needs": [*looop.need_items(found, now)],
+        "workers": [*looop.worker_items(rows, now)],
         "goals": [],
         "beats": [looop.Entry("r1", ("06:10", "acted", "did 👩‍🚀 it", "$0.01"), run="r1")],
     }
     titles = {
-        "needs": ("NEEDS YOU", *[""] * 4),
-        "workers": (f"WORKERS {workers}", "", "HEALTH", "WHERE", "AGE", "IDLE", "$", ""),
-        "goals": ("GOALS", *[""] * 4),
+        "needs": ("", "NEEDS YOU", *[""] * 3),
+        "workers": ("", f"WORKERS {workers}", "HEALTH", "WHERE", "AGE", "IDLE", "$", ""),
+        "goals": ("GOALS", *[""] * 3),
         "beats": ("BEATS", *[""] * 3),
     }
     return looop.Board(("looop", "next beat at 06:11:00", "$1.00"), ("the pulse died",), panels, titles)
@@ -54,11 +59,11 @@ class Drawing(Case):
     """The board as a function of its rows, of where the person is, and of the size."""
 
     def drawn(self, board, view, size):
-        return looop.screen_lines(looop.drawn_board(board, view, size, painted()))
+        return looop.screen_lines(looop.drawn_board(board, view, size, pane))
 
     def test_every_size_is_drawn_whole(self):
         text = "\n".join(f"line {n} " + "x" * n for n in range(99))
-        dialogs = (None, looop.Dialog("t", text), looop.Dialog("t", text, wants="y", exact=True, top=90))
+        dialogs = (None, looop.Dialog("t", text), looop.Dialog("t", text, wants="y", top=90))
         for board in (made_board(300), made_board(0, 0)):
             for size in SIZES:
                 for panel in looop.PANELS:
@@ -72,14 +77,12 @@ class Drawing(Case):
     def test_a_dialog_shows_every_character_to_the_last(self):
         text = "".join(chr(0x4E00 + n) if n % 9 == 0 else chr(33 + n % 90) for n in range(3000))
         for size in ((80, 24), (60, 15), (20, 8), (250, 70)):
-            seen, dialog, most = "", looop.Dialog("t", text, exact=True), 0
+            seen, dialog, last = "", looop.Dialog("t", text, wants="y"), 0
             lines, height = looop.dialog_lines(dialog, *size)
             for top in range(0, len(lines), height):
-                most = min(top, len(lines) - height)
-                view = looop.View(dialog=dialog.replace(top=most))
-                shown = self.drawn(made_board(0, 0), view, size)
-                inside = [line.split("│")[1].strip() for line in shown if line.strip().startswith("│")]
-                seen += "".join(inside[top - most :])
+                last = min(top, len(lines) - height)
+                shown = self.drawn(made_board(0, 0), looop.View(dialog=dialog.replace(top=last)), size)
+                seen += "".join(line.strip() for line in shown[2 : 2 + height][top - last :])
             self.assertEqual(seen, text, size)
 
     def test_the_chosen_row_is_in_sight_and_stays_chosen(self):
@@ -96,7 +99,7 @@ class Drawing(Case):
 
     def test_without_colours_attributes_tell_what_is_chosen(self):
         board = made_board(3, 3)
-        screen = looop.drawn_board(board, looop.View(), (80, 24), painted())
+        screen = looop.drawn_board(board, looop.View(), (80, 24), pane)
         rows = looop.shown_rows(screen, coloured=False)
         self.assertFalse([row for row in rows if "\x1b[3" in row or "38;5" in row or "48;5" in row])
         self.assertIn("\x1b[0;7m▸", "".join(rows))
@@ -109,6 +112,18 @@ class Drawing(Case):
             self.assertEqual([line for line in looop.screen_lines(screen) if line], shown)
         self.assertEqual(rows.changes(["a", "b"]), "")
         self.assertNotIn("a", rows.changes(["a", "z"]))
+
+    def test_keys_offer_what_they_can_do(self):
+        text = "\n".join("xy" * 20 for _ in range(30))
+        for size, dialog, last in (
+            ((80, 50), looop.Dialog("t", text), "q back"),
+            ((80, 20), looop.Dialog("t", text), "q back  ↑↓ scroll"),
+            ((80, 20), looop.Dialog("", prompt="looop pause [2h WHY]", typed="z" * 90), "⏎ do it  esc leave"),
+            ((80, 20), looop.Dialog("", wants="y runs: looop kill w1"), "y yes  n no"),
+        ):
+            lines = self.drawn(made_board(3, 3), looop.View(dialog=dialog), size)
+            self.assertEqual(lines[-1].strip(), last)
+            self.assertIn(dialog.prompt + " zzz" if dialog.prompt else dialog.wants, lines[-2])
 
     def test_keys_are_read_however_they_are_cut(self):
         typed = b"a\x1b[A\x1bOB\x1b[200~x\x1b[Ay\r\x1b[201~\xc3\xa9\t\x1b[Z\x01"
@@ -144,6 +159,17 @@ class Notifications(Case):
             self.assertNotIn(b"a;b", told)
             self.assertNotIn(b"\x1b[2J", told)
             self.assertEqual(news(), b"")
+
+    def test_asks_that_were_there_before_are_not_read_again(self):
+        self.profile()
+        profile = looop.open_profile({**self.env, "TERM": "xterm"}, "looop.py")
+        looop.prepare(profile)
+        looop.new_ask(profile, "ask", question="old")
+        news = looop.Risen(profile)
+        looop.new_ask(profile, "ask", question="new")
+        with unittest.mock.patch.object(looop, "read_ask", wraps=looop.read_ask) as read:
+            self.assertIn(b"ask 2: new", news())
+        self.assertEqual([call.args[1] for call in read.call_args_list], [2])
 
     def test_quiet_hours_tell_at_their_end(self):
         self.profile()
@@ -225,11 +251,11 @@ class OnATerminal(Case):
         terminal = self.top()
         profile = looop.open_profile(self.env, "looop.py")
         terminal.wait_read()
-        before, reader, paint = None, looop.Reader(profile), painted()
+        before, reader = None, looop.Reader(profile, painted())
         for _ in range(50):
             reader.look()
-            board = reader.board(2_000_000_000.0, paint)
-            rows = looop.shown_rows(looop.drawn_board(board, looop.View(), (80, 24), paint), True)
+            board = reader.board(2_000_000_000.0)
+            rows = looop.shown_rows(looop.drawn_board(board, looop.View(), (80, 24), pane), True)
             self.assertIn(before, (None, rows))
             before = rows
         self.assertFalse(reader.look())
