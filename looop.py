@@ -22429,7 +22429,7 @@ def note_call(profile: Profile, row: dict[str, JSON], path: str, end: ProcessRes
         said = redacted(text_of(end.err), [*profile.secrets, *secrets_of(settings)])
         why, wait = f"{end.why} {end.code}: {one_line(str(said), 200)}", max(wait, backoff_after(row["failed"]))
         row["told"] = {key: told for key, told in row["told"].items() if told["at"] != utc_text(now)}
-        if why != row["why"]:
+        if why != row["why"] and row["at"]:  # else `channel trust` tries it, and says so
             profile.warn(f"channel {end.name}: {why}: looop channel trust {end.name} tries it again")
     row.update(why=why, at=utc_text(now), next=utc_text(now + wait) if wait else None)
 
@@ -22477,10 +22477,10 @@ def beat_with_channels(
 
 def next_calls(profile: Profile) -> list[float]:
     """Return when each channel is called next, where the person was told something that waits."""
-    if not is_folder(profile.path("channels")):
-        return []
-    rows = read_channels(profile).values()
-    return [parse_utc(row["next"]) for row in rows if row["told"] and row["next"] and not row["failed"]]
+    now, files = time.time(), channel_files(profile) if is_folder(profile.path("channels")) else {}
+    rows = [row for name, row in (read_channels(profile) if files else {}).items() if name in files and not row["why"]]
+    due = [parse_utc(row["next"]) for row in rows if row["told"] and row["next"]]
+    return [] if profile.quiet_until(now) else [max(at, now + 1.0) for at in due]
 
 
 # ======================================================================================================================

@@ -195,6 +195,8 @@ class Answers(Channels):
         self.assertTrue(self.called())
         profile = looop.open_profile(self.env, looop.__file__)
         self.assertGreater(looop.next_calls(profile)[0], time.time() + 3000, "a pulse wakes for it")
+        self.now_due()
+        self.assertGreater(looop.next_calls(profile)[0], time.time(), "also when a beat took longer than that")
         self.change(told={})
         config = {"default": "fake", "runners": {"fake": {"mode": "typed", "tick": "false"}}}
         awake = time.strftime("%a", time.localtime(time.time() + 3 * 86400))  # some time of the week must be left
