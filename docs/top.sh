@@ -39,7 +39,7 @@ exec sleep 600
 END
 looop start-session docs "write the notes" --command 'echo no such file: notes.md; exit 3' >/dev/null
 looop start-session gpu-dep "deploy" --command 'looop ask "Which branch goes to the GPU machines?" --option main --option release' >/dev/null
-looop start-session fix-ci "make the tests green" --size 80x24 --command "sh $home/tests.sh" >/dev/null
+looop start-session fix-ci "make the tests green" --size 80x24 --command 'sh ~/tests.sh' >/dev/null
 looop wait docs >/dev/null || true
 looop expect fix-ci 23/41 >/dev/null
 looop asks --json | grep -q GPU || looop expect gpu-dep . --timeout 5s >/dev/null || true

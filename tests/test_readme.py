@@ -465,6 +465,12 @@ def words_in_picture(text):
     return " ".join(plain.split())
 
 
+def lasting_words(picture):
+    """Return the words in a picture of top that depend neither on how long a worker was quiet nor on what is cut."""
+    quiet = r"busy|idle|[●○]|<?\d+[mh]|sh|~/tests\.sh|[─┬│]+|.*….*"
+    return {word for word in words_in_picture(picture).split() if not re.fullmatch(quiet, word)}
+
+
 @heavy
 class Picture(Case):
     """docs/demo.svg is what docs/demo.sh makes."""
@@ -489,6 +495,19 @@ class Picture(Case):
             self.assertIn(word, words_in_picture(kept))
         self.assertNotRegex(kept, r"/tmp|/home/|/root|/Users/|looop-demo")
         self.assertFalse([name for name in os.listdir(self.home) if name.startswith("looop-demo")])
+
+    def test_the_script_makes_the_picture_of_top(self):
+        os.symlink(shutil.which("mktemp"), os.path.join(self.bin, "mktemp"))
+        made = os.path.join(self.home, "top.svg")
+        env = {"PATH": f"{self.bin}:{os.environ['PATH']}", "TMPDIR": self.home, "HOME": self.home}
+        script = ["bash", os.path.join(ROOT, "docs", "top.sh"), made, self.launcher]
+        subprocess.run(script, env=env, check=True, timeout=PATIENCE * 2)
+        with open(made, encoding="utf-8") as file:
+            text = file.read()
+        kept = text_of("docs", "top.svg")
+        self.assertGreater(len(lasting_words(kept)), 60)
+        self.assertEqual(lasting_words(text), lasting_words(kept))
+        self.assertNotRegex(kept, r"/tmp|/home/|/root|/Users/|looop-top")
 
 
 @heavy
