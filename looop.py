@@ -28724,11 +28724,11 @@ def drawn_board(board: Board, view: View, size: tuple[int, int], pane: Pane) -> 
         notes = board.notes[: max(0, min(1 + (rows >= 30) + (rows >= 45), room - 8))]
         lines += [f" {tint('bad', '!')} {clipped(note, cols - 4)}" for note in notes]
         lines += panels_drawn(board, view, cols, room - len(notes), pane)
-    last = [f"{tint('bold', key)} {word}" for key, word in keys]
-    while len(last) > 1 and visible_width("  ".join(last)) > cols - 2:
-        del last[max(0, len(last) - 3)]  # the last two are how to learn and how to leave
+    while len(keys) > 1 and sum(len(key) + len(word) + 3 for key, word in keys) > cols:
+        del keys[max(0, len(keys) - 3)]  # the last two are how to learn and how to leave
+    last = "  ".join(f"{tint('bold', key)} {word}" for key, word in keys)
     screen = Screen(cols, rows, 0)
-    shown = [*enumerate(lines[: room + 1]), (rows - 1, " " + clipped("  ".join(last), cols - 2))]
+    shown = [*enumerate(lines[: room + 1]), (rows - 1, " " + clipped(last, cols - 2))]
     shown += [(rows - 2, " " + command_line(view, cols - 2))] * (rows > 1)
     typing = "\x1b[?25h" if dialog and dialog.prompt else "\x1b[?25l"
     screen.feed(("\x1b[?7l" + "".join(f"{placed(at, 0)}{line}\x1b[m" for at, line in shown) + typing).encode())
