@@ -26607,7 +26607,7 @@ def cmd_service_print(profile: Profile, args: Args) -> Result:
     lease. Comments at their head say what they need.
     $ looop service print  # for what this machine has
     $ looop service print launchd --every 15m  # for a Mac, every quarter of an hour
-    $ looop service print kubernetes --every 5m --image me/looop:1 >looop.yaml  # for a cluster
+    $ looop service print kubernetes --every 5m --image me/looop:1 >pod.yaml  # for a cluster
     $ looop service print github --every 15m >looop.yml  # for GitHub
     """
     kind = args["kind"]
