@@ -11341,6 +11341,10 @@ def asked_screen(session: Session, scrollback: int = 0) -> Screen:
 
 def screen_of(session: Session, scrollback: int = 0) -> Screen:
     """Return a session's screen as it is, or as it was when it ended. Raise Gone where its folder is not its own."""
+    if session.where:  # as its machine told it last
+        screen = Screen(*clamped_size(session.cols, session.rows))
+        screen.feed(str(session.far.get("screen", "")).replace("\n", "\r\n").encode("utf-8", "replace"))
+        return screen
     if session.alive:
         try:
             return asked_screen(session, scrollback)
@@ -12528,8 +12532,6 @@ SCREEN_SHOWN = 12  # lines at the end of a worker's screen that a person is show
 
 def screen_tail(session: Session) -> str:
     """Return the last lines of a session's screen, "" when it cannot be read."""
-    if session.where:
-        return str(session.far.get("screen", ""))
     try:
         return "\n".join(picture_plain(screen_of(session), trim=True).rstrip("\n").split("\n")[-SCREEN_SHOWN:])
     except (Gone, OSError):
