@@ -18515,7 +18515,7 @@ class Verb:
 
 
 _OF_SESSION = frozenset(
-    "session session-alive worker worker-alive worker-lasting worker-flagged ask question proposal".split()
+    "session session-alive worker worker-alive worker-lasting worker-flagged ask question proposal claim".split()
 )
 
 
@@ -27082,6 +27082,18 @@ def check_lease(profile: Profile) -> Iterator[Finding]:
             yield fail(f"nothing is decided: {failure.message}", "" if "doctor" in failure.hint else failure.hint)
 
 
+def check_wheres(profile: Profile) -> Iterator[Finding]:
+    """Call looop on each other machine, carrying it there where it is not."""
+    names, began = [*wheres(profile)], time.monotonic()
+    replies, why = far_calls(profile, {name: {} for name in names}) if names else ({}, {})
+    for name in names:
+        if name in replies:
+            took = f"all within {time.monotonic() - began:.1f} s"
+            yield ok(f"{name} answers, with Python {dig(replies[name], 'python')}; {took}")
+        else:
+            yield warn(f"{name} cannot be reached: {why.get(name)}", "its sessions live on; see `where` in the config")
+
+
 _READY_MADE = "use the ready-made line: `looop config show` has it once your own is removed"
 
 
@@ -27408,6 +27420,7 @@ CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
     ("config", check_config),
     ("git", check_git),
     ("lease", check_lease),
+    ("where", check_wheres),
     ("runner", check_runner),
     ("tmux", check_tmux),
     ("sensors", check_sensors),
@@ -27447,7 +27460,7 @@ def examine(profile: Profile, ask: bool) -> Iterator[tuple[str, Finding]]:
     here: set[str] = set()
     answer = [("answer", check_answer)] if ask else []
     there = ("scheduler", lambda profile: check_from_there(profile, here))
-    for name, check in (*CHECKS[:8], *answer, *CHECKS[8:], there):
+    for name, check in (*CHECKS[:9], *answer, *CHECKS[9:], there):
         with WAITING.telling(lambda secs, *_, name=name: f"examining: {name}, {secs} s"):
             findings = examined(profile, check)
         for finding in findings:
@@ -30298,24 +30311,31 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
 # looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
 
 _FAR_LOOKS = frozenset("shot log expect wait wait-idle".split())  # what others than a person may call, too
-_FAR_STAYS = frozenset("attach watch log expect wait wait-idle".split())  # what lasts as long as it lasts
+_FAR_STAYS = frozenset("attach watch log expect wait wait-idle ask".split())  # what lasts as long as it lasts
 _FAR_CHANGES = frozenset("start-session kill restart flag unflag answer approve reject".split())
 FAR_VERB_TIME = 60.0  # seconds that any other may take
+# Undoes modes that were left on in a terminal: a viewer whose link is cut cannot do it.
+_FAR_RESET = (
+    b"\x1b\\\x1b[=0u\x1b[?1049l\x1b[=0u\x1b[>4m\x0f\x1b[r\x1b[m\x1b[?25;7h"
+    b"\x1b[?1;9;66;1000;1002;1003;1004;1005;1006;1015;1016;2004;2026;2031l\x1b[%d;1H\r\n"
+)
 
 
 def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str, list[str]] | None:
     """Return (the where that a verb is for, its words as they are there), None for this machine."""
-    if not verb.of_session:
+    given = [(word.name, str(word.value)) for word in split_words(verb.options, words) if word.value]
+    plain = [text for name, text in given if not name][:1] if verb.of_session else []
+    ids = plain + [text for name, text in given if name == "--session"]
+    first = next((one for one in ids if ":" in one and valid_id(one.partition(":")[0])), "")
+    if not first:
         return None
-    first = next((str(word.value) for word in split_words(verb.options, words) if not word.name), "")
-    name, colon, there = first.partition(":")
-    if not (colon and valid_id(name)):
-        return None
+    name, _, there = first.partition(":")
     if name not in wheres(profile):
         hint = f"`where` in {profile.config_path} names {first_few(wheres(profile), 5) or 'none'}"
         raise Failure(f"{verb.name}: {one_line(first, 80)}: there is no where {name}", hint, EXIT_USAGE)
-    place = list(words).index(first)
-    return name, [*verb.name.split(), *words[:place], there, *words[place + 1 :]]
+    new = {first: there, f"--session={first}": f"--session={there}"}
+    place = next(index for index, word in enumerate(words) if word in new)
+    return name, [*verb.name.split(), *words[:place], new[words[place]], *words[place + 1 :]]
 
 
 def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> int:
@@ -30349,6 +30369,9 @@ def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> in
         return 0
     if code < 0 or code == 255:  # ssh's own, when its connection is lost
         lives = "`looop ls` tells how it stands; nothing there ends with the link"
+        if terminal and len(words) > 1:
+            again_words = f"looop {verb.name} {name}:{words[1]}"
+            raise Failure(f"{verb.name}: the link to {name} broke; the session lives on", again_words)
         done = "" if stays else f"; whether {verb.name} was done is not known"
         raise Failure(f"{verb.name}: {name}: the link broke{done}", lives)
     if verb.name in _FAR_CHANGES:
@@ -30377,8 +30400,17 @@ def far_stay(profile: Profile, argv: Sequence[str], stdin: str) -> int:
     """Run a call that lasts, with our streams and terminal; return its exit code, or minus a signal."""
     import subprocess
 
-    with open(stdin, "rb") if stdin else os.fdopen(os.dup(0), "rb") as file:
-        return subprocess.call(argv, stdin=file, env=far_env(profile))
+    if stdin:
+        with open(stdin, "rb") as file:
+            return subprocess.call(argv, stdin=file, env=far_env(profile))
+    import termios
+
+    modes = termios.tcgetattr(0)
+    code = subprocess.call(argv, env=far_env(profile))
+    if code < 0 or code == 255:
+        termios.tcsetattr(0, termios.TCSANOW, modes)
+        write_terminal(_FAR_RESET % terminal_size()[1])
+    return code
 
 
 def far_call(profile: Profile, argv: Sequence[str], stdin: str) -> int:
@@ -30403,7 +30435,7 @@ def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
             return answer_move(profile, request)
     except (Failure, OSError) as error:
         return {"error": beat_trouble(error)}
-    return {"version": VERSION}
+    return {"version": VERSION, "python": ".".join(map(str, sys.version_info[:3]))}
 
 
 def read_far_request() -> bytes:
