@@ -487,6 +487,7 @@ ELSEWHERE = {
     "config fish": "as `config bash`",
     "check": "it looks at what `status` does",
     "_far": "it answers about its sessions, or calls a verb",
+    "lease": "it asks a git remote",
     "report": "a page about a week, which shows every decision of it",
     "channel add": "it writes two files, or a line about each script of the folder channels/",
     "channel trust": "it runs one script",
