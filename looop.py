@@ -5353,8 +5353,12 @@ print("looop-far " + json.dumps(main()))
 
 
 def wheres(profile: Profile) -> dict[str, list[str]]:
-    """Return the words of each `where` of the config by its name."""
-    return {name: prefix_words(prefix) for name, prefix in (profile.config().get("where") or {}).items()}
+    """Return the words of each `where` of the config by its name; none where the config is wrong: a beat says so."""
+    try:
+        config = profile.config()
+    except Failure:
+        return {}
+    return {name: prefix_words(prefix) for name, prefix in (config.get("where") or {}).items()}
 
 
 def far_words(prefix: Sequence[str], terminal: bool) -> list[str]:
@@ -5646,15 +5650,21 @@ def write_lease(profile: Profile, lease: Lease) -> None:
     write_atomic(profile.path(".lease"), compact(lease.__dict__).encode())
 
 
+def lease_stamp(profile: Profile) -> dict[str, JSON]:
+    """Return the epoch that claims, asks and capsules bear; {} without a lease, or with a config that is wrong.
+
+    Nothing decides then, and nobody is to be kept from asking.
+    """
+    try:
+        return {"epoch": read_lease(profile).epoch} if profile.setting("lease") else {}
+    except Failure:
+        return {}
+
+
 def lease_elsewhere(profile: Profile) -> str:
     """Say which other machine holds the lease, as far as this one knows; "" where none does, or there is no lease."""
-    lease = read_lease(profile) if profile.setting("lease") else Lease()
+    lease = read_lease(profile) if lease_stamp(profile) else Lease()
     return "" if lease.mine or lease.free else lease.told
-
-
-def lease_stamp(profile: Profile) -> dict[str, JSON]:
-    """Return the epoch that claims, asks and capsules bear; {} where there is no lease."""
-    return {"epoch": read_lease(profile).epoch} if profile.setting("lease") else {}
 
 
 def lease_gate(profile: Profile) -> Verdict:
@@ -30331,6 +30341,7 @@ def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str,
         return None
     name, _, there = first.partition(":")
     if name not in wheres(profile):
+        profile.config()  # one that is wrong says what is
         hint = f"`where` in {profile.config_path} names {first_few(wheres(profile), 5) or 'none'}"
         raise Failure(f"{verb.name}: {one_line(first, 80)}: there is no where {name}", hint, EXIT_USAGE)
     new = {first: there, f"--session={first}": f"--session={there}"}
