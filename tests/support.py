@@ -766,7 +766,9 @@ class Case(unittest.TestCase):
         return [event for event in self.whole_rows("events.jsonl") if name in (None, event["event"])]
 
     def runs(self):
-        return sorted(os.listdir(self.path("runs")))
+        """Return the capsules in the order in which they were made; the names of one second tell no order."""
+        folder = self.path("runs")
+        return sorted(os.listdir(folder), key=lambda name: (name[:-5], os.stat(f"{folder}/{name}").st_mtime_ns))
 
     def prompt(self, run=None):
         return self.read("runs", run or self.events("decide_start")[-1]["run"], "prompt.md")

@@ -100,7 +100,7 @@ class Unreachable(Case):
         looop.write_where(here, looop.Where("gpu", now, now, sessions=(told,), claims=(claim,)))
         self.assertEqual(self.tick()["outcome"], "noop")  # the first beat; it fails for the first time: a hiccup
         self.assertEqual(self.tick()["outcome"], "noop")
-        self.assertIn("gpu is unreachable", self.prompt(self.runs()[-1]))
+        self.assertIn("gpu is unreachable", self.prompt())
         self.assertEqual(self.tick()["outcome"], "unchanged")
         self.assertEqual(len(self.ledger()), 2)
         self.assertEqual(self.json("where", "gpu.json")["fails"], 3, "then it is tried once a minute")
@@ -163,7 +163,7 @@ class Elsewhere(FarCase):
         wait_until(lambda: not self.rows()["w"]["alive"], "its end")
         outcomes = [self.tick()["outcome"] for _ in range(3)]
         self.assertEqual(outcomes, ["noop", "unchanged", "unchanged"])
-        self.assertIn("worker gpu:w ended with 4", self.prompt(self.runs()[-1]))
+        self.assertIn("worker gpu:w ended with 4", self.prompt())
         self.assertEqual(json.loads(self.looop("cost", "--json"))["by"]["kind"]["session"], 0.42)
         self.assertEqual(self.looop("asks"), "nothing is asked\n")
 
