@@ -1698,6 +1698,16 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True, n
         sync_dir(os.path.dirname(path))
 
 
+def unnamed_file(data: bytes) -> int:
+    """Return the descriptor of a file without a name that holds this, to be read: no crash leaves it on the disk."""
+    import tempfile
+
+    with tempfile.TemporaryFile(prefix="looop-") as file:
+        file.write(data)
+        file.seek(0)
+        return os.dup(file.fileno())
+
+
 def temporary_name(path: str) -> str:
     """Return the temporary name under which this process writes a file before renaming it."""
     return f"{path}.{os.getpid()}.tmp"
@@ -5440,19 +5450,21 @@ class Far:
 
     def _run(self, calls: Mapping[str, tuple[list[str], bytes]]) -> dict[str, tuple[JSON, str]]:
         """Run words there with something on stdin; return (the reply or None, why there is none)."""
-        import tempfile
-
-        jobs, found = [], {}
-        with tempfile.TemporaryDirectory(prefix="looop-far-") as folder:
+        jobs, inputs, found = [], [], {}
+        try:
             for name, (words, stdin) in calls.items():
-                write_atomic(f"{folder}/{name}", stdin, sync=False)
+                inputs.append(unnamed_file(stdin))
                 argv, env = far_words(self.prefixes[name], False), far_env(self.profile)
                 argv[0] = which(argv[0], env) or argv[0]
                 timeout = max(0.1, self.deadline.at_most(FAR_TIME))
-                jobs.append(Job(name, [*argv, *words], env, timeout, f"{folder}/{name}", cap=16 * MIB, tidy=True))
-            for job, end in zip(jobs, self.run(jobs, len(jobs)) if jobs else ()):
-                spawned = end.why != "spawn"
-                found[job.name] = far_reply(end) if spawned else (None, f"{job.argv[0]}: {text_of(end.err)}")
+                jobs.append(Job(name, [*argv, *words], env, timeout, inputs[-1], cap=16 * MIB, tidy=True))
+            ends = self.run(jobs, len(jobs)) if jobs else []
+        finally:
+            for fd in inputs:
+                os.close(fd)
+        for job, end in zip(jobs, ends):
+            spawned = end.why != "spawn"
+            found[job.name] = far_reply(end) if spawned else (None, f"{job.argv[0]}: {text_of(end.err)}")
         return found
 
 
@@ -22451,11 +22463,7 @@ def call_channels(profile: Profile, paths: Mapping[str, str], given: Mapping[str
     env, jobs, inputs = profile.child_env() if paths else {}, [], []
     try:
         for name, path in paths.items():
-            scratch = temporary_name(profile.path(f".channel-{name}"))
-            inputs.append(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            os.unlink(scratch)  # no crash leaves codes on the disk
-            write_all(inputs[-1], pretty(given[name]).encode("utf-8", "backslashreplace"))
-            os.lseek(inputs[-1], 0, os.SEEK_SET)
+            inputs.append(unnamed_file(pretty(given[name]).encode("utf-8", "backslashreplace")))
             asked = sensor_options(read_head(path)).timeout
             timeout = profile.setting("sensor_timeout") if asked is None else asked
             own = {**env, **read_env_file(f"{path[:-3]}.env").values}
@@ -30351,31 +30359,28 @@ def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str,
 
 def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> int:
     """Run a verb at a where, with our streams; return its exit code. Raise Failure when it could not be called."""
-    import tempfile
-
     if verb.name not in _FAR_LOOKS:
         require_person(profile, verb.name)
     WAITING.on = "--json" not in words and profile.env.get("TERM") != "dumb" and sys.stderr.isatty()
-    terminal = verb.name in ("attach", "watch") and os.isatty(0) and os.isatty(1)
+    terminal, stays = verb.name in ("attach", "watch") and os.isatty(0) and os.isatty(1), verb.name in _FAR_STAYS
     colours, width = Paint(profile.env, sys.stdout).on, columns_of(sys.stdout) or ""
     shown = {} if terminal else {"COLUMNS": str(width), "LOOOP_COLOR": str(int(colours))}
     request: JSON = {"words": list(words), "env": shown, "where": name}
     far, data = Far(profile, [name], FAR_TIME), far_request(request) + (stdin_bytes(verb.name) if "-" in words else b"")
-    with tempfile.TemporaryDirectory(prefix="looop-far-") as folder:
-        write_atomic(f"{folder}/request", data, sync=False)
-        for again in (False, True):
-            with WAITING.telling(lambda secs, *_: f"putting looop at {name}, {secs} s"):
-                far.carry([] if name in far.places else [name])
-            if name in far.why:
-                if keep_answer(profile, name, words):
-                    return 0
-                raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
-            argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
-            argv += [exact_line(request).encode().hex()] if terminal else []
-            stays = verb.name in _FAR_STAYS
-            code = (far_stay if stays else far_call)(profile, argv, "" if terminal else f"{folder}/request")
-            if code != 2 or again or far.carried or not far.forget_gone():
-                break
+    for again in (False, True):
+        with WAITING.telling(lambda secs, *_: f"putting looop at {name}, {secs} s"):
+            far.carry([] if name in far.places else [name])
+        if name in far.why:
+            if keep_answer(profile, name, words):
+                return 0
+            raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
+        argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
+        if terminal:
+            code = far_visit(profile, [*argv, exact_line(request).encode().hex()])
+        else:
+            code = far_call(profile, argv, data, None if stays else FAR_VERB_TIME)
+        if code != 2 or again or far.carried or not far.forget_gone():
+            break
     if (code < 0 or code == 255) and keep_answer(profile, name, words):
         return 0
     if code < 0 or code == 255:  # ssh's own, when its connection is lost
@@ -30407,13 +30412,9 @@ def keep_answer(profile: Profile, name: str, words: Sequence[str]) -> bool:
     return True
 
 
-def far_stay(profile: Profile, argv: Sequence[str], stdin: str) -> int:
-    """Run a call that lasts, with our streams and terminal; return its exit code, or minus a signal."""
+def far_visit(profile: Profile, argv: Sequence[str]) -> int:
+    """Lend a call the person's terminal, which is as before when the link breaks; return as `far_call` does."""
     import subprocess
-
-    if stdin:
-        with open(stdin, "rb") as file:
-            return subprocess.call(argv, stdin=file, env=far_env(profile))
     import termios
 
     modes = termios.tcgetattr(0)
@@ -30424,12 +30425,22 @@ def far_stay(profile: Profile, argv: Sequence[str], stdin: str) -> int:
     return code
 
 
-def far_call(profile: Profile, argv: Sequence[str], stdin: str) -> int:
-    """Run a call under a deadline, and print what it printed; return its exit code, or minus a signal."""
-    env = far_env(profile)
-    path = which(argv[0], env) or argv[0]
-    with WAITING.telling(lambda secs, *_: f"{argv[0]} has not answered for {secs} s"):
-        end = run_jobs([Job("far", [path, *argv[1:]], env, FAR_VERB_TIME, stdin, cap=16 * MIB, tidy=True)])[0]
+def far_call(profile: Profile, argv: Sequence[str], data: bytes, timeout: float | None) -> int:
+    """Run a call with something on stdin; return its exit code, or minus a signal.
+
+    One without a time limit prints as it goes.
+    """
+    import subprocess
+
+    env, stdin = far_env(profile), unnamed_file(data)
+    try:
+        if timeout is None:
+            return subprocess.call(argv, stdin=stdin, env=env)
+        argv = [which(argv[0], env) or argv[0], *argv[1:]]
+        with WAITING.telling(lambda secs, *_: f"{argv[0]} has not answered for {secs} s"):
+            end = run_jobs([Job("far", argv, env, timeout, stdin, cap=16 * MIB, tidy=True)])[0]
+    finally:
+        os.close(stdin)
     sys.stdout.flush()
     sys.stdout.buffer.write(end.out)
     sys.stdout.flush()

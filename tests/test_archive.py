@@ -297,7 +297,7 @@ class Built(Case):
         done = subprocess.run(command, env=self.env, capture_output=True, check=True)
         status, left = map(int, done.stdout.decode().split("\n")[1].split())
         self.assertEqual(status, 0)
-        self.assertGreater(left, len(pieces()) - 50)
+        self.assertGreater(left, len(pieces()) - 60)
         self.assertLess(left, len(pieces()) - 10)
 
     def test_a_supervisor_has_loaded_what_it_can_come_to_use_and_dropped_the_rest(self):

@@ -6,7 +6,7 @@ import time
 from decimal import Decimal
 
 import looop
-from tests.support import Case, heavy
+from tests.support import ROOT, Case, heavy
 
 
 def row(ts, cost, kind="tick", key="tick", runner="pi", model="m", **more):
@@ -123,7 +123,7 @@ class Cost(Case):
         self.write("cost.jsonl", "".join(line % number for number in range(20000)) + "torn {")
         tracemalloc.start()
         try:
-            rows = sum(1 for _ in looop.rows_since(self.path("cost.jsonl"), 0.0))
+            rows = sum(1 for _ in looop.rows_since(looop.open_profile(self.env, ROOT), 0.0))
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
