@@ -20918,6 +20918,16 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     return [head, *aligned([("  " + paint("dim", name), text) for name, text in rows])]
 
 
+def prompt_laid_out(prompt: str, width: int) -> str:
+    """Lay a prompt out for a terminal: a wrapped line repeats the marks of quoted data, and no word is broken."""
+    lines: list[str] = []
+    for line in printable(prompt).split("\n"):
+        marks = line[: len(line) - len(line.lstrip("| "))]
+        pieces = pieces_of(line[len(marks) :], min(TERM_MAX, width // 2))
+        lines += filled_lines(pieces, width, marks, marks) if visible_width(line) > width else [line]
+    return "\n".join(lines)
+
+
 def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> Output:
     """Show what `tick`, or `run` with a goal, would do: the steps of a beat before the first that writes."""
     how, goal, now = args["dry-run"], args.get("goal-id") or "", time.time()
@@ -20937,7 +20947,8 @@ def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> Outpu
 
     def lines(paint: Paint) -> list[str]:
         head = "\nThe prompt, which would not be sent:\n" if held else ""
-        return [*why_lines(value, now, paint), f"{head}\n{value['prompt']}".rstrip("\n")]
+        prompt = prompt_laid_out(value["prompt"], paint.columns) if paint.columns else value["prompt"]
+        return [*why_lines(value, now, paint), f"{head}\n{prompt}".rstrip("\n")]
 
     return Output(value, lines)
 
