@@ -98,6 +98,7 @@ PATIENCE = (
 
 # What skips a test or a class of tests, with the reason. A whole run prints each reason once.
 HEAVY = bool(os.environ.get("LOOOP_LONG"))  # "heavy", or "1"
+longest = unittest.skipUnless(LONG, "LOOOP_LONG=1 runs it")
 heavy = unittest.skipUnless(HEAVY, "LOOOP_LONG=heavy runs it, and so does LOOOP_LONG=1")
 needs_linux = unittest.skipUnless(LINUX, "Linux alone has what it looks at")
 needs_proc = unittest.skipUnless(os.path.isdir("/proc/self"), "it looks for processes in /proc")

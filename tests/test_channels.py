@@ -11,7 +11,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import Case, heavy, needs, wait_until
+from tests.support import Case, heavy, longest, needs, wait_until
 from tests.test_gallery import Gallery, Server
 
 PUSH = {"move": "shell", "command": "git push origin fix-ci", "reversible": False, "journal": "push"}
@@ -164,7 +164,7 @@ class Answers(Channels):
         self.looop("channel", "trust", "phone", code=1)
         self.assertIn("others can read", self.stderr)
 
-    @heavy
+    @longest
     def test_settings_of_a_channel_are_for_it_alone(self):
         os.makedirs(self.path("channels"), mode=0o700)
         self.write("channels/phone.env", "PHONE_TOKEN=s3cr3t-0123456789\n", 0o600)
@@ -208,7 +208,7 @@ class Answers(Channels):
         self.tick(code=None)
         self.assertTrue(self.given()["messages"], "new codes are news")
 
-    @heavy
+    @longest
     def test_a_channel_that_fails_holds_up_no_beat_and_tells_once(self):
         self.ask()
         self.add(body=f'{SCRIPT}echo "no route" >&2\nexit 7\n', code=1)
@@ -228,7 +228,7 @@ class Answers(Channels):
             self.add(body=f"#!/bin/sh\n{body}\n", code=1 if why else 0)
             self.assertIn(why, self.stderr)
 
-    @heavy
+    @longest
     def test_a_channel_that_hangs_is_ended_and_rests(self):
         self.ask()
         self.add(body="#!/bin/sh\n# looop:timeout=1s\nexec sleep 1000\n", code=1)
@@ -285,7 +285,7 @@ class Approvals(Channels):
         self.assertIn("ask 2 rejected by channel phone: not on a Friday", "\n".join(self.journal()))
         self.assertEqual(self.done(), "")
 
-    @heavy
+    @longest
     def test_a_changed_ask_makes_another_code(self):
         yes, _ = self.propose()
         self.write("asks/1.json", json.dumps({**self.json("asks/1.json"), "goal": "another"}))  # not in the digest
@@ -294,7 +294,7 @@ class Approvals(Channels):
         self.assertNotIn(self.answers()[0]["code"], (None, yes["code"]))
         self.assertEqual(self.done(), "")
 
-    @heavy
+    @longest
     def test_an_ask_that_changes_while_its_channel_answers_takes_nothing(self):
         yes, _ = self.propose()
         change = 'f=$LOOOP_DATA_DIR/asks/1.json\nsed "s/push/pull/" "$f" >"$f.new" && mv "$f.new" "$f"\n'
@@ -338,7 +338,7 @@ class Approvals(Channels):
         self.assertEqual(self.done(), "")
         self.assertIn("rejected by channel phone", "\n".join(self.journal()))
 
-    @heavy
+    @longest
     def test_a_crash_after_the_code_was_spent_loses_the_answer_and_does_nothing_twice(self):
         yes, _ = self.propose()
         self.will_say(yes)
@@ -350,7 +350,7 @@ class Approvals(Channels):
         self.say(self.answers()[0])
         self.assertEqual(self.done(), "x")
 
-    @heavy
+    @longest
     def test_a_damaged_memory_accepts_no_code_and_runs_nothing(self):
         yes, _ = self.propose()
         self.called()

@@ -8,7 +8,7 @@ import time
 import unittest
 
 import looop
-from tests.support import Case, heavy, wait_until
+from tests.support import Case, heavy, longest, wait_until
 from tests.test_far import FarCase
 
 
@@ -167,7 +167,7 @@ class Elsewhere(FarCase):
         self.assertEqual(json.loads(self.looop("cost", "--json"))["by"]["kind"]["session"], 0.42)
         self.assertEqual(self.looop("asks"), "nothing is asked\n")
 
-    @heavy
+    @longest
     def test_typed_into_restarted_and_ended_by_moves(self):
         self.far("start-session", "w", "p", "--command", "cat")
         self.tick()
@@ -186,7 +186,7 @@ class Elsewhere(FarCase):
         self.does({"move": "kill_worker", "id": "gpu:nix"})
         self.assertEqual(self.beat()["outcome"], "failed")
 
-    @heavy
+    @longest
     def test_two_that_hang_cost_a_beat_one_deadline(self):
         hang = "sh -c 'exec sleep 3600'"
         self.replies({"move": "noop", "why": "w"}, where={"one": hang, "two": hang})

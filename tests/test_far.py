@@ -11,7 +11,7 @@ import subprocess
 import threading
 import unittest
 
-from tests.support import PATIENCE, Case, Terminal, heavy, needs_name, wait_until
+from tests.support import PATIENCE, Case, Terminal, heavy, longest, needs_name, wait_until
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
@@ -118,7 +118,7 @@ class Verbs(Driven, FarCase):
             self.assertIn(words, self.stderr)
             self.assertEqual(self.stderr.count("\n"), 1, self.stderr)
 
-    @heavy
+    @longest
     def test_a_copy_that_is_gone_is_carried_anew(self):
         self.looop("start-session", "gpu:box", "--command", "echo READY; cat")
         shutil.rmtree(os.path.join(self.there, ".cache"))
@@ -137,7 +137,7 @@ class Verbs(Driven, FarCase):
         self.looop("unflag", "gpu:box")
         self.looop("kill", "gpu:box")
 
-    @heavy
+    @longest
     def test_a_move_or_a_worker_only_looks(self):
         self.looop("start-session", "gpu:box", "--command", "cat")
         worker = {"LOOOP_CHILD": "1"}
@@ -268,7 +268,7 @@ class Ssh(Driven, FarCase):
             self.looop("kill", f"gpu:{name}")
 
 
-@heavy
+@longest
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "only root enters namespaces by unshare(1) here")
 class Namespaces(Driven, FarCase):
     """The same through a prefix that enters namespaces."""

@@ -10,7 +10,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import LONG, Case, alive, figure, heavy, wait_until
+from tests.support import LONG, Case, alive, figure, longest, wait_until
 
 FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketime.so.1") or [""])[0]
 SHELL = {"move": "shell", "reversible": True}
@@ -159,7 +159,7 @@ class Remotes(Machines):
         self.assertEqual(found.status, "fail")
         self.looop("lease", code=1)
 
-    @heavy
+    @longest
     def test_a_machine_that_is_killed_while_it_takes_the_lease_takes_it_again(self):
         self.first()
         self.tick()
@@ -241,7 +241,7 @@ class Clock(unittest.TestCase):
         self.assertTrue(looop.Lease().free)
 
 
-@heavy
+@longest
 class Race(Machines):
     """Machines whose clocks are hours apart race for the lease; holders are stopped, and killed, while they decide."""
 

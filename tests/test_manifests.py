@@ -15,7 +15,7 @@ import threading
 import unittest
 
 import looop
-from tests.support import ARCHIVE, ROOT, Case, heavy, needs
+from tests.support import ARCHIVE, ROOT, Case, longest, needs
 from tests.test_service import CAN_UNSHARE
 
 SSH = "ssh://git@git.example/me/memory.git"
@@ -199,7 +199,7 @@ with open(os.environ["HOME"] + "/.local/state/looop/.lease", "r+") as file:
 """  # as if its time had passed
 
 
-@heavy
+@longest
 class Beats(Memory):
     def setUp(self):
         super().setUp()
@@ -314,7 +314,7 @@ exec chroot --userspec="$user:$user" --groups= . setpriv --no-new-privs "$@"
 """
 
 
-@heavy
+@longest
 @unittest.skipUnless(os.path.exists("/usr/bin/python3") and os.path.islink("/bin"), "it takes this machine's /usr")
 class AsThere(Memory):
     """The printed scripts where they are to run: a pod with a read-only root, and the steps of a workflow."""

@@ -10,7 +10,7 @@ import unittest
 
 import looop
 from tests.faults.injector import LONG, Faults, Injector, json_text
-from tests.support import heavy
+from tests.support import heavy, longest
 
 SHELL = {"move": "shell", "command": "echo RUN >> effects", "reversible": True, "journal": "did RUN"}
 PUSH = {"move": "shell", "command": "echo pushed >> effects", "reversible": False, "journal": "may RUN"}
@@ -121,6 +121,7 @@ class KilledBeats(Faults):
         move = {"move": "start_worker", "id": "setup", "prompt": "RUN", "runner": "builtin", "journal": "began RUN"}
         self.beaten(move, "acted", after=after)
 
+    @longest
     def test_a_worker_elsewhere(self):
         """It is started once for each decision at most, and each of its rows is counted once."""
         there = os.path.join(self.home, "there")
