@@ -133,6 +133,7 @@ class Elsewhere(FarCase):
     def far(self, *words, **options):
         return self.looop(*words, env={"HOME": self.there, "LOOOP_DATA_DIR": self.far_path()}, **options)
 
+    @heavy
     def test_a_worker_there_by_a_move(self):
         start = {"move": "start_worker", "id": "w", "where": "gpu", "prompt": "do it", "runner": "pi"}
         self.does(start)

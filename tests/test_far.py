@@ -100,6 +100,7 @@ class Driven:
 
 
 class Verbs(Driven, FarCase):
+    @heavy
     def test_a_session_there(self):
         self.assertIn("`looop attach gpu:box`", self.looop("start-session", "gpu:box", "--command", "cat"))
         self.assertIn("box has ended", self.looop("kill", "gpu:box"))

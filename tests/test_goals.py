@@ -373,6 +373,7 @@ class Fairness(Case):
             self.assertLessEqual(failed, days if decide == self.learns else 0)
             figure("days in which no goal waited for more than one", days)
 
+    @heavy
     def test_no_goal_starves_over_two_days(self):
         count, failed, _, gaps = self.simulate(2, self.prefers_a, 4 * 3600.0, wait=0)
         self.assertEqual((count, failed, gaps["b"]), (2 * 3, 0, 2 * 86400), "without it they do")

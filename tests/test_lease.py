@@ -10,7 +10,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import LONG, Case, alive, figure, longest, wait_until
+from tests.support import LONG, Case, alive, figure, heavy, longest, wait_until
 
 FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketime.so.1") or [""])[0]
 SHELL = {"move": "shell", "reversible": True}
@@ -98,6 +98,7 @@ class Hands(Machines):
         self.looop("answer", "1", "this", code=1)
         return self.stderr
 
+    @heavy
     def test_a_move_of_an_epoch_that_is_over_is_refused(self):
         self.first()
         ready, go = (os.path.join(self.home, name) for name in ("ready", "go"))

@@ -8,7 +8,7 @@ import time
 import unittest.mock
 
 import looop
-from tests.support import Case, Terminal, which
+from tests.support import Case, Terminal, heavy, which
 
 SIZES = ((80, 24), (60, 15), (200, 50), (250, 70), (46, 8), (20, 3), (2, 1), (72, 12))
 
@@ -61,6 +61,7 @@ class Drawing(Case):
     def drawn(self, board, view, size):
         return looop.screen_lines(looop.drawn_board(board, view, size, pane))
 
+    @heavy
     def test_every_size_is_drawn_whole(self):
         text = "\n".join(f"line {n} " + "x" * n for n in range(99))
         dialogs = (None, looop.Dialog("t", text), looop.Dialog("t", text, wants="y", top=90))
@@ -246,6 +247,7 @@ class OnATerminal(Case):
         terminal.process.send_signal(signal.SIGTERM)
         self.leave(terminal, 130)
 
+    @heavy
     def test_nothing_is_written_while_nothing_changes(self):
         self.profile()
         terminal = self.top()
